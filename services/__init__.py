@@ -1,0 +1,1 @@
+"""The five separately deployed services of Consilium; none imports another."""
