@@ -1,0 +1,367 @@
+"""Objects in the S3 store, and the room of encrypted original pictures.
+
+`Blobs` is a small asynchronous face of the minio client: bounded threads, bounded waits, three errors. The names
+of buckets and objects are decided here, so that no service builds them by hand; ids in them tell nothing.
+"""
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import urllib3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+from pydantic import SecretStr
+from urllib3.exceptions import HTTPError
+
+from shared.bus import NotNow, PoisonMessage
+
+RAW = "cases-raw"
+REDACTED = "cases-redacted"
+TEXTS = "texts"
+PROOFS = "proofs"
+
+T = TypeVar("T")
+
+
+def raw_key(case_id: str, picture_id: str) -> str:
+    return f"{case_id}/{picture_id}"
+
+
+def raw_data_key(case_id: str) -> str:
+    """Where the wrapped data key of a case's originals lies, in the bucket of originals."""
+    return f"{case_id}/key"
+
+
+def redacted_prefix(case_id: str, picture_id: str | None = None, revision: int | None = None) -> str:
+    parts = [case_id]
+    if picture_id is not None:
+        parts.append(picture_id)
+        if revision is not None:
+            parts.append(str(revision))
+    return "/".join(parts) + "/"
+
+
+def redacted_key(case_id: str, picture_id: str, revision: int, frame: int, size: str) -> str:
+    return f"{redacted_prefix(case_id, picture_id, revision)}{frame:04d}-{size}"
+
+
+def manifest_key(case_id: str, picture_id: str, revision: int) -> str:
+    return f"{redacted_prefix(case_id, picture_id, revision)}manifest.json"
+
+
+def text_key(case_id: str, version: int) -> str:
+    return f"{case_id}/{version}.json"
+
+
+class BlobMissing(Exception):
+    """There is no such object (any more)."""
+
+
+class BlobsAway(NotNow):
+    """The store does not answer, or answers that it cannot now. The same call may work later."""
+
+
+class BlobsRefused(BlobsAway):
+    """The store refuses our credentials or has no such bucket: the deployment is wrong, not the message."""
+
+
+@dataclass(frozen=True)
+class BlobEntry:
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """What services ask of a store. `Blobs` is the real one; tests run the same suite on their fake."""
+
+    async def put(self, bucket: str, key: str, data: bytes, media_type: str = "application/octet-stream") -> None: ...
+    async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool: ...
+    async def get(self, bucket: str, key: str) -> bytes: ...
+    def stream(self, bucket: str, key: str, chunk_bytes: int = 262_144) -> AsyncIterator[bytes]: ...
+    async def exists(self, bucket: str, key: str) -> bool: ...
+    async def list_prefix(self, bucket: str, prefix: str = "") -> list[BlobEntry]: ...
+    async def delete(self, bucket: str, key: str) -> None: ...
+    async def delete_prefix(self, bucket: str, prefix: str) -> int: ...
+    async def ping(self, bucket: str = REDACTED) -> None: ...
+
+
+class S3Settings(Protocol):
+    """The part of `ServiceSettings` that `Blobs` reads."""
+
+    @property
+    def s3_endpoint(self) -> str: ...
+    @property
+    def s3_access_key(self) -> str: ...
+    @property
+    def s3_secret_key(self) -> SecretStr: ...
+    @property
+    def s3_secure(self) -> bool: ...
+
+
+class Blobs:
+    """The S3 store. Every call may raise BlobsAway; calls may be repeated without harm. Call `close` at the end.
+
+    `threads` bounds both the threads and the connections of this process (the minio client is synchronous).
+    """
+
+    # One PUT up to this size: the object appears whole or not at all.
+    _SINGLE_PUT_BYTES = 128 * 1024 * 1024
+
+    def __init__(self, settings: S3Settings, *, threads: int = 12) -> None:
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=2.0, read=20.0),
+            maxsize=threads,
+            block=True,
+            retries=urllib3.Retry(total=2, redirect=0, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
+        )
+        self._client = Minio(
+            settings.s3_endpoint,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            secure=settings.s3_secure,
+            region="us-east-1",  # given, so that the client need not ask for the bucket's location
+            http_client=self._http,
+        )
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="blobs")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._http.clear()
+
+    async def put(self, bucket: str, key: str, data: bytes, media_type: str = "application/octet-stream") -> None:
+        """Store `data` whole, replacing what was there."""
+        await self._call(
+            self._client.put_object,
+            bucket,
+            key,
+            io.BytesIO(data),
+            len(data),
+            content_type=media_type,
+            part_size=self._SINGLE_PUT_BYTES,
+        )
+
+    async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
+        """Store `data` if there is no such object; True if it was stored. Of several at once, one wins."""
+        return await self._call(self._put_if_absent, bucket, key, data)
+
+    def _put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
+        # The client has no parameter for If-None-Match; a presigned address lets us send it.
+        url = self._client.presigned_put_object(bucket, key, expires=timedelta(minutes=5))
+        # No retry here: after an answer lost on the way, a second try would find our own object and say False.
+        response = self._http.request(
+            "PUT", url, body=data, headers={"If-None-Match": "*"}, retries=False, redirect=False
+        )
+        if response.status in (409, 412):
+            return False
+        if response.status != 200:
+            raise (BlobsRefused if response.status in (401, 403, 404) else BlobsAway)(
+                f"the store answered {response.status} to a conditional write in {bucket}"
+            )
+        return True
+
+    async def get(self, bucket: str, key: str) -> bytes:
+        """The whole object. Raises BlobMissing."""
+        return await self._call(self._read, bucket, key)
+
+    def _read(self, bucket: str, key: str) -> bytes:
+        response = self._client.get_object(bucket, key)
+        try:
+            return response.read()
+        finally:
+            response.close()
+            response.release_conn()
+
+    async def stream(self, bucket: str, key: str, chunk_bytes: int = 262_144) -> AsyncIterator[bytes]:
+        """The object in chunks, so that memory does not grow with it. Raises BlobMissing before the first."""
+        response = await self._call(self._client.get_object, bucket, key)
+        try:
+            while chunk := await self._call(response.read, chunk_bytes):
+                yield chunk
+        finally:
+            response.close()
+            response.release_conn()
+
+    async def exists(self, bucket: str, key: str) -> bool:
+        try:
+            await self._call(self._client.stat_object, bucket, key)
+        except BlobMissing:
+            return False
+        return True
+
+    async def list_prefix(self, bucket: str, prefix: str = "") -> list[BlobEntry]:
+        """All objects whose key starts with `prefix`, in the order of their keys."""
+        return await self._call(self._list, bucket, prefix)
+
+    def _list(self, bucket: str, prefix: str) -> list[BlobEntry]:
+        found = self._client.list_objects(bucket, prefix=prefix, recursive=True)
+        entries = [
+            BlobEntry(o.object_name or "", o.size or 0, o.last_modified or datetime.now(UTC))
+            for o in found
+            if not o.is_dir
+        ]
+        return sorted(entries, key=lambda entry: entry.key)
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Remove the object; nothing happens if there is none."""
+        await self._call(self._client.remove_object, bucket, key)
+
+    async def delete_prefix(self, bucket: str, prefix: str) -> int:
+        """Remove every object under `prefix`, which ends with "/"; returns how many there were."""
+        if not prefix.endswith("/"):
+            raise ValueError("a prefix to delete ends with '/', so that it cannot match a neighbour")
+        entries = await self.list_prefix(bucket, prefix)
+        for entry in entries:
+            await self.delete(bucket, entry.key)
+        return len(entries)
+
+    async def ping(self, bucket: str = REDACTED) -> None:
+        """Return when the store shows us this bucket."""
+        if not await self._call(self._client.bucket_exists, bucket):
+            raise BlobsRefused(f"there is no bucket {bucket}")
+
+    async def _call(self, fn: Callable[..., T], *args: Any, **named: Any) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, partial(fn, *args, **named))
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "NoSuchObject", "ResourceNotFound"):
+                raise BlobMissing(str(error.object_name)) from error
+            if error.code in (
+                "AccessDenied",
+                "InvalidAccessKeyId",
+                "SignatureDoesNotMatch",
+                "NoSuchBucket",
+            ):
+                raise BlobsRefused(f"{error.code}: {error.bucket_name}") from error
+            raise BlobsAway(f"{error.code}: {error.message}") from error
+        except (HTTPError, InvalidResponseError, ServerError, OSError) as error:
+            raise BlobsAway(f"{type(error).__name__} from the object store") from error
+
+
+def load_wrapping_key(path: Path) -> bytes:
+    """The 32 bytes that wrap the cases' data keys, from a file that holds them in base64."""
+    key = base64.b64decode(path.read_text().strip(), validate=True)
+    if len(key) != 32:
+        raise ValueError(f"{path} must hold 32 bytes in base64, it holds {len(key)}")
+    return key
+
+
+class WrongWrappingKey(NotNow):
+    """The case's key was wrapped with another wrapping key than ours: a wrong deployment."""
+
+
+class BlobBroken(PoisonMessage):
+    """An object of the raw room is not what we wrote there: cut, altered, or moved from another case."""
+
+
+class RawRoom:
+    """Original pictures, encrypted with a key per case that lies beside them, wrapped; lose the key, lose them.
+
+    An object is `CR1`, the length of the media type (1 byte), the media type, a 12-byte nonce, and AES-256-GCM
+    ciphertext bound to case, picture and media type. Plaintext is in memory only, never in a file.
+    """
+
+    _MAGIC = b"CR1"
+
+    def __init__(self, blobs: ObjectStore, wrapping_key: bytes) -> None:
+        self._blobs = blobs
+        self._wrapping = AESGCM(wrapping_key)
+        # Names the key without telling it: a wrong deployment is seen at once.
+        self._wrapping_id = hashlib.sha256(b"consilium wrapping key " + wrapping_key).hexdigest()[:16]
+
+    async def store(self, case_id: str, picture_id: str, data: bytes, media_type: str) -> None:
+        """Encrypt and keep one original. The first of a case makes the case's key."""
+        key = await self._data_key(case_id, create=True)
+        sealed = await asyncio.to_thread(self._seal, key, case_id, picture_id, data, media_type)
+        await self._blobs.put(RAW, raw_key(case_id, picture_id), sealed)
+
+    async def load(self, case_id: str, picture_id: str) -> bytes:
+        """The original's bytes. Raises BlobMissing (also when the case's key is forgotten) and BlobBroken."""
+        key = await self._data_key(case_id, create=False)
+        sealed = await self._blobs.get(RAW, raw_key(case_id, picture_id))
+        return await asyncio.to_thread(self._open, key, case_id, picture_id, sealed)
+
+    async def exists(self, case_id: str, picture_id: str) -> bool:
+        """Whether the original can still be read: its object and its case's key are there."""
+        return await self._blobs.exists(RAW, raw_data_key(case_id)) and await self._blobs.exists(
+            RAW, raw_key(case_id, picture_id)
+        )
+
+    async def remove(self, case_id: str, picture_id: str) -> None:
+        """Remove one original; the case's key stays for the others."""
+        await self._blobs.delete(RAW, raw_key(case_id, picture_id))
+
+    async def forget(self, case_id: str) -> None:
+        """Remove the case's key, then everything of the case. May be repeated until it succeeds."""
+        await self._blobs.delete(RAW, raw_data_key(case_id))
+        await self._blobs.delete_prefix(RAW, f"{case_id}/")
+
+    async def _data_key(self, case_id: str, *, create: bool) -> bytes:
+        try:
+            record = await self._blobs.get(RAW, raw_data_key(case_id))
+        except BlobMissing:
+            if not create:
+                raise
+            fresh = AESGCM.generate_key(bit_length=256)
+            # Two first uploads at once: one key wins, and both read it.
+            if await self._blobs.put_if_absent(RAW, raw_data_key(case_id), self._wrap(case_id, fresh)):
+                return fresh
+            record = await self._blobs.get(RAW, raw_data_key(case_id))
+        return self._unwrap(case_id, record)
+
+    def _wrap(self, case_id: str, key: bytes) -> bytes:
+        nonce = os.urandom(12)
+        wrapped = self._wrapping.encrypt(nonce, key, f"consilium data key {case_id}".encode())
+        record = {
+            "version": 1,
+            "algorithm": "AES-256-GCM",
+            "wrapping_key_id": self._wrapping_id,
+            "nonce": base64.b64encode(nonce).decode(),
+            "wrapped_key": base64.b64encode(wrapped).decode(),
+        }
+        return json.dumps(record).encode()
+
+    def _unwrap(self, case_id: str, record: bytes) -> bytes:
+        try:
+            fields = json.loads(record)
+            nonce, wrapped = (base64.b64decode(fields[name]) for name in ("nonce", "wrapped_key"))
+            wrapping_id = fields["wrapping_key_id"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BlobBroken("the case's key record cannot be read") from error
+        if wrapping_id != self._wrapping_id:
+            raise WrongWrappingKey(f"wrapped with key {wrapping_id}, we hold {self._wrapping_id}")
+        try:
+            return self._wrapping.decrypt(nonce, wrapped, f"consilium data key {case_id}".encode())
+        except InvalidTag as error:
+            raise BlobBroken("the case's key record was altered or belongs to another case") from error
+
+    def _seal(self, key: bytes, case_id: str, picture_id: str, data: bytes, media_type: str) -> bytes:
+        kind, nonce = media_type.encode("ascii"), os.urandom(12)
+        header = self._MAGIC + bytes([len(kind)]) + kind
+        bound = header + f"{case_id}/{picture_id}".encode()
+        return b"".join((header, nonce, AESGCM(key).encrypt(nonce, data, bound)))
+
+    def _open(self, key: bytes, case_id: str, picture_id: str, sealed: bytes) -> bytes:
+        if len(sealed) < 4 or not sealed.startswith(self._MAGIC):
+            raise BlobBroken("an object of the raw room has no header of ours")
+        end = 4 + sealed[3]
+        bound = sealed[:end] + f"{case_id}/{picture_id}".encode()
+        try:
+            view = memoryview(sealed)
+            return AESGCM(key).decrypt(sealed[end : end + 12], view[end + 12 :], bound)
+        except (InvalidTag, ValueError) as error:
+            raise BlobBroken("an original does not decrypt: cut, altered, or moved from another case") from error
