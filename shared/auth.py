@@ -1,0 +1,371 @@
+"""Who is asking: access tokens verified offline, the local mirror of members, and the guards of routes.
+
+Tokens are what identity signs (EdDSA, RFC 9068 `at+jwt`, ten minutes at most); every service checks them with
+identity's public keys, by RFC 8725: algorithm pinned, type, issuer and audience required, keys only from the JWKS.
+What a token says of its member is overruled by the mirror of `member.changed` once that is as new: a suspension
+takes effect within seconds, open sessions included.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import httpx
+import jwt
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from shared.events import MemberChanged, MemberStatus, Profession, Role
+from shared.web.problems import ProblemKind, Text
+
+if TYPE_CHECKING:  # The redactor installs no MongoDB driver.
+    from shared.mongo import Database, Session
+
+log = logging.getLogger("auth")
+
+ALGORITHM = "EdDSA"
+TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068), not a secret
+REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
+MAX_TOKEN_CHARACTERS = 4096
+LEEWAY_S = 10
+
+SIGN_IN_NEEDED = ProblemKind(
+    "sign-in-needed",
+    401,
+    Text(en="Please sign in", fr="Veuillez vous connecter"),
+    Text(
+        en="Sign in and send the access token as 'Authorization: Bearer …'.",
+        fr="Connectez-vous et envoyez le jeton d'accès sous la forme « Authorization: Bearer … ».",
+    ),
+)
+TOKEN_REFUSED = ProblemKind(
+    "token-refused",
+    401,
+    Text(en="Your sign-in is no longer valid", fr="Votre connexion n'est plus valable"),
+    Text(
+        en="The access token is expired or was not issued for this platform. Sign in again.",
+        fr="Le jeton d'accès a expiré ou n'a pas été émis pour cette plateforme. Reconnectez-vous.",
+    ),
+)
+ACCOUNT_UNVERIFIED = ProblemKind(
+    "account-unverified",
+    403,
+    Text(en="Your profession is not verified yet", fr="Votre profession n'est pas encore vérifiée"),
+    Text(
+        en="Only verified health professionals take part. Wait until your profession has been verified.",
+        fr="Seuls les professionnels de santé vérifiés participent. Attendez que votre profession soit vérifiée.",
+    ),
+)
+ACCOUNT_SUSPENDED = ProblemKind(
+    "account-suspended",
+    403,
+    Text(en="Your account is suspended", fr="Votre compte est suspendu"),
+    Text(
+        en="This account may not take part for now. Write to the administrators if you think this is a mistake.",
+        fr="Ce compte ne peut pas participer pour l'instant. Écrivez aux administrateurs si c'est une erreur.",
+    ),
+)
+ROLE_MISSING = ProblemKind(
+    "role-missing",
+    403,
+    Text(en="Your account does not have this role", fr="Votre compte n'a pas ce rôle"),
+    Text(
+        en="This needs the role {role}. Ask an administrator if it should be yours.",
+        fr="Il faut pour cela le rôle {role}. Adressez-vous à un administrateur s'il devrait être le vôtre.",
+    ),
+)
+KEYS_AWAY = ProblemKind(
+    "identity-unavailable",
+    503,
+    Text(en="Sign-ins cannot be checked now", fr="Les connexions ne peuvent pas être vérifiées"),
+    Text(
+        en="The identity service is away for the moment. Try again in a few seconds.",
+        fr="Le service d'identité est momentanément absent. Réessayez dans quelques secondes.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """What the platform knows of a member at one version. No civil name, no address."""
+
+    member_id: str
+    version: int
+    status: MemberStatus
+    roles: frozenset[Role]
+    profession: Profession
+    pseudonym: str
+
+    @classmethod
+    def of(cls, event: MemberChanged) -> "MemberState":
+        return cls(
+            event.member_id, event.version, event.status, frozenset(event.roles), event.profession, event.pseudonym
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal(MemberState):
+    """A member whom a valid token proves to be the caller of this request."""
+
+    @classmethod
+    def seen_as(cls, state: MemberState) -> "Principal":
+        return cls(state.member_id, state.version, state.status, state.roles, state.profession, state.pseudonym)
+
+
+class TokenRefused(Exception):
+    """The token proves nothing. The reason is for the log: a caller learns only that it was refused."""
+
+
+class KeysAway(Exception):
+    """No public key is known and identity does not answer: nothing can be said about any token."""
+
+
+FetchKeys = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Gives a JSON Web Key Set (RFC 7517)."""
+
+
+class TokenVerifier:
+    """Verifies access tokens offline with identity's published keys.
+
+    Keys are fetched at the first need, again when older than `keys_max_age_s`, and at an unknown key id at most
+    every `refetch_after_s` seconds, so that forged ids cannot make this service call identity in a loop. While
+    identity is away, the known keys stay in use. `fetch` replaces the HTTP call to `jwks_url`.
+    """
+
+    def __init__(
+        self,
+        jwks_url: str,
+        issuer: str,
+        audience: str,
+        *,
+        fetch: FetchKeys | None = None,
+        keys_max_age_s: float = 300,
+        refetch_after_s: float = 10,
+        cache_size: int = 4096,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._url = jwks_url
+        self._issuer = issuer
+        self._audience = audience
+        self._fetch = fetch or self._fetch_over_http
+        self._keys_max_age_s = keys_max_age_s
+        self._refetch_after_s = refetch_after_s
+        self._cache_size = cache_size
+        self._now = now
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._tried_at = float("-inf")
+        self._fetching = asyncio.Lock()
+        self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+
+    async def verify(self, token: str) -> Principal:
+        """The member whom `token` proves. Raises TokenRefused, or KeysAway when no key can be had."""
+        if self._now() - self._tried_at > self._keys_max_age_s:
+            await self._refresh_keys(self._keys_max_age_s)
+        known = self._verified.get(token)
+        if known is not None and known[1] > self._now():
+            self._verified.move_to_end(token)
+            return known[0]
+        principal, expires = self._read(token, await self._key_for(token))
+        self._verified[token] = (principal, expires)
+        if len(self._verified) > self._cache_size:
+            self._verified.popitem(last=False)
+        return principal
+
+    async def _key_for(self, token: str) -> jwt.PyJWK:
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            raise TokenRefused("too long")
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError as error:
+            raise TokenRefused(str(error)) from error
+        if header.get("alg") != ALGORITHM:
+            raise TokenRefused(f"algorithm {header.get('alg')!r}")
+        if str(header.get("typ", "")).lower().removeprefix("application/") != TOKEN_TYPE:
+            raise TokenRefused(f"type {header.get('typ')!r}")
+        if "crit" in header:
+            raise TokenRefused("critical header extensions")
+        key_id = header.get("kid")
+        if not isinstance(key_id, str):
+            raise TokenRefused("no key id")
+        if key_id not in self._keys:
+            await self._refresh_keys(self._refetch_after_s)
+        if not self._keys:
+            raise KeysAway(self._url)
+        if key_id not in self._keys:
+            raise TokenRefused("unknown key id")
+        return self._keys[key_id]
+
+    def _read(self, token: str, key: jwt.PyJWK) -> tuple[Principal, float]:
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=LEEWAY_S,
+                # PyJWT reads the system clock for exp: a second look with ours below.
+                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+            )
+            expires = float(claims["exp"])
+            if expires <= self._now():
+                raise TokenRefused("expired")
+            principal = Principal(
+                member_id=claims["sub"],
+                version=int(claims["member_version"]),
+                status=MemberStatus(claims["status"]),
+                roles=frozenset(Role(role) for role in claims["roles"]),
+                profession=Profession(claims["profession"]),
+                pseudonym=str(claims["pseudonym"]),
+            )
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
+            raise TokenRefused(f"{type(error).__name__}: {error}") from error
+        return principal, expires
+
+    async def _refresh_keys(self, unless_younger_s: float) -> None:
+        async with self._fetching:
+            # Without any key every request comes here: then try once a second, not once a request.
+            if self._now() - self._tried_at <= (unless_younger_s if self._keys else 1.0):
+                return
+            self._tried_at = self._now()
+            try:
+                fetched = _public_keys(await self._fetch())
+            except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                log.warning("cannot fetch the signing keys: %s: %s", type(error).__name__, error)
+                return
+            if fetched.keys() != self._keys.keys():
+                # A key that identity took back must not live on in answers that were verified with it.
+                self._verified.clear()
+            self._keys = fetched
+
+    async def _fetch_over_http(self) -> Mapping[str, Any]:
+        async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
+            answer = await client.get(self._url)
+            answer.raise_for_status()
+            document: Mapping[str, Any] = answer.json()
+            return document
+
+
+def _public_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
+    """The Ed25519 signature keys of a key set; keys of other kinds are not ours and are left out."""
+    found = {}
+    for key in document["keys"]:
+        if key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and key.get("use", "sig") == "sig":
+            public = {name: key[name] for name in ("kty", "crv", "x", "kid")}
+            found[str(key["kid"])] = jwt.PyJWK(public, algorithm=ALGORITHM)
+    return found
+
+
+class Members:
+    """This service's own mirror of `member.changed`: collection `members`, one document a member.
+
+    `state` may be answered from memory for up to `cache_s` seconds; a change applied by this process is seen at
+    once. Changes arrive in any order and more than once: the higher version wins.
+    """
+
+    COLLECTION = "members"
+
+    def __init__(
+        self,
+        db: "Database",
+        *,
+        cache_s: float = 1.0,
+        cache_size: int = 10_000,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._members = db[self.COLLECTION]
+        self._cache_s = min(cache_s, 1.0)
+        self._cache_size = cache_size
+        self._now = now
+        self._cached: OrderedDict[str, tuple[MemberState | None, float]] = OrderedDict()
+
+    async def apply(self, event: MemberChanged, session: "Session | None" = None) -> bool:
+        """Take in a change; False where an equal or newer one is known. Call `forget` too after an abort."""
+        document = {"_id": event.member_id, **event.model_dump(mode="json", exclude={"member_id"})}
+        # One pipeline update instead of a filter on the version: an upsert that loses would raise a duplicate
+        # key, and that aborts the caller's transaction. $literal: a pseudonym may begin with a dollar sign.
+        newer = {"$gt": [event.version, {"$ifNull": ["$version", 0]}]}
+        result = await self._members.update_one(
+            {"_id": event.member_id},
+            [{"$replaceWith": {"$cond": [newer, {"$literal": document}, "$$ROOT"]}}],
+            upsert=True,
+            session=session,
+        )
+        self._cached.pop(event.member_id, None)
+        return result.upserted_id is not None or result.modified_count == 1
+
+    async def state(self, member_id: str) -> MemberState | None:
+        """The newest known state of the member, at most a second old; None where nothing was heard of him yet."""
+        cached = self._cached.get(member_id)
+        if cached is not None and cached[1] > self._now():
+            return cached[0]
+        document = await self._members.find_one({"_id": member_id})
+        state = None
+        if document is not None:
+            event = MemberChanged.model_validate({**document, "member_id": document["_id"]}, extra="ignore")
+            state = MemberState.of(event)
+        self._cached[member_id] = (state, self._now() + self._cache_s)
+        self._cached.move_to_end(member_id)
+        if len(self._cached) > self._cache_size:
+            self._cached.popitem(last=False)
+        return state
+
+
+StatusOf = Callable[[str], Awaitable[MemberState | None]]
+
+_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="Access token from POST /sessions")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+class Guard:
+    """The dependencies that let a request through: `Depends(guard.verified)`.
+
+    `status_of` (usually `Members.state`) gives the local record, which wins over the token when it is as new.
+    """
+
+    def __init__(self, verifier: TokenVerifier, status_of: StatusOf | None = None) -> None:
+        self._verifier = verifier
+        self._status_of = status_of
+
+    async def signed_in(self, request: Request, credentials: Credentials) -> Principal:
+        """Anyone with a valid token, whatever the account's status. 401 without one."""
+        if credentials is None:
+            raise SIGN_IN_NEEDED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
+        try:
+            principal = await self._verifier.verify(credentials.credentials)
+        except TokenRefused as refusal:
+            log.info("token refused: %s", refusal)
+            challenge = 'Bearer realm="consilium", error="invalid_token"'
+            raise TOKEN_REFUSED(headers={"WWW-Authenticate": challenge}) from refusal
+        except KeysAway as away:
+            raise KEYS_AWAY(headers={"Retry-After": "5"}) from away
+        if self._status_of is not None:
+            local = await self._status_of(principal.member_id)
+            if local is not None and local.version >= principal.version:
+                principal = Principal.seen_as(local)
+        request.state.member_id = principal.member_id
+        return principal
+
+    async def verified(self, request: Request, credentials: Credentials) -> Principal:
+        """A verified health professional. 403 `account-unverified` or `account-suspended` for others."""
+        principal = await self.signed_in(request, credentials)
+        if principal.status is MemberStatus.SUSPENDED:
+            raise ACCOUNT_SUSPENDED()
+        if principal.status is not MemberStatus.VERIFIED:
+            raise ACCOUNT_UNVERIFIED()
+        return principal
+
+    def role(self, role: Role) -> Callable[..., Awaitable[Principal]]:
+        """Dependency: a verified professional who has `role`. 403 `role-missing` for others."""
+
+        async def with_role(request: Request, credentials: Credentials) -> Principal:
+            principal = await self.verified(request, credentials)
+            if role not in principal.roles:
+                raise ROLE_MISSING(role=role.value)
+            return principal
+
+        return with_role

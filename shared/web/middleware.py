@@ -1,0 +1,168 @@
+"""What happens around every request, as plain ASGI: ids, headers, metrics, the access line, body limits.
+
+Plain ASGI because Starlette's BaseHTTPMiddleware runs every request in a task of its own, with a queue between.
+"""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request
+from prometheus_client import Gauge, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.log import continue_trace, request_id
+from shared.web.problems import BODY_TOO_LARGE, INTERNAL, language_of
+
+log = logging.getLogger("http")
+
+# How long answers take and how they end, by route template: the service's latency and its rate of errors.
+REQUEST_SECONDS = Histogram(
+    "http_request_seconds",
+    "Seconds from the request's first byte to the answer's last, by route template",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
+)
+# Requests being answered now: a number that only grows is a dependency that hangs.
+REQUESTS_OPEN = Gauge("http_requests_open", "Requests being answered now")
+
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+CLIENT_LEFT = 499
+"""Recorded, never sent: the caller went away before the answer (nginx's convention)."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+class AroundRequest:
+    """The outermost layer: gives the request its ids, turns a crash into a 500 problem, measures and logs.
+
+    An incoming `X-Request-Id` is kept if it looks like one (the gateway sets it), else a new one is made; it goes
+    back in the answer and into every log line and problem document of this request.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self.app = app
+        self.root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        # Where the gateway shows this service (it strips the prefix): documentation pages link to it.
+        scope["root_path"] = self.root_path
+        headers = Headers(scope=scope)
+        incoming = headers.get("x-request-id", "")
+        this_request = incoming if _REQUEST_ID.match(incoming) else uuid.uuid4().hex
+        request_id.set(this_request)
+        continue_trace(headers.get("traceparent"))
+        path: str = scope["path"]
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = this_request
+                for name, value in _SECURITY_HEADERS.items():
+                    answer.setdefault(name, value)
+                if not answer.get("content-type", "").startswith("text/html"):
+                    answer.setdefault("content-security-policy", _API_POLICY)
+            await send(message)
+
+        REQUESTS_OPEN.inc()
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            status = CLIENT_LEFT
+        except Exception:
+            log.exception("request crashed", extra={"method": scope["method"], "path": path})
+            if status:  # The answer has begun: breaking the connection is the only honest end.
+                raise
+            problem = INTERNAL()
+            await problem.response(language_of(headers.get("accept-language")))(scope, receive, send_with_headers)
+        finally:
+            REQUESTS_OPEN.dec()
+            seconds = time.perf_counter() - started
+            if path not in QUIET:
+                self._record(scope, status or CLIENT_LEFT, seconds)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # The template, never the path: an address made up by a caller must not make a new time series.
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        REQUEST_SECONDS.labels(method, route, status).observe(seconds)
+        fields: dict[str, Any] = {
+            "method": method,
+            "route": route,
+            "path": scope["path"],
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+        }
+        member_id = scope.get("state", {}).get("member_id")
+        if member_id:
+            fields["member_id"] = member_id
+        log.info("%s %s %d", method, route, status, extra=fields)
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, by what the header says and by the bytes that really come.
+
+    The default holds for every route. A route that reads the stream itself raises it with `max_body`.
+    """
+
+    SCOPE_KEY = "consilium.max_body_bytes"
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope[self.SCOPE_KEY] = self.max_bytes
+        declared = Headers(scope=scope).get("content-length", "")
+        announced = int(declared) if declared.isascii() and declared.isdigit() else 0
+        came = 0
+
+        async def counted() -> Message:
+            # Looked up at each call: the route raises its limit after routing, before it reads.
+            nonlocal came
+            limit = scope[self.SCOPE_KEY]
+            if announced > limit:
+                raise BODY_TOO_LARGE(limit_bytes=limit, headers={"Connection": "close"})
+            message = await receive()
+            if message["type"] == "http.request":
+                came += len(message.get("body", b""))
+                if came > limit:
+                    raise BODY_TOO_LARGE(limit_bytes=limit, headers={"Connection": "close"})
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def max_body(limit_bytes: int) -> Callable[[Request], Awaitable[None]]:
+    """Dependency that gives a route its own body limit: `Depends(max_body(25 * MIB))`.
+
+    For routes that read `request.stream()` themselves: FastAPI reads a declared JSON body before it looks at
+    dependencies, so such a body stays under the service's default.
+    """
+
+    async def set_limit(request: Request) -> None:
+        request.scope[BodyLimit.SCOPE_KEY] = limit_bytes
+
+    return set_limit
