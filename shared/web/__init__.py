@@ -22,7 +22,6 @@ from shared.web import probes
 from shared.web.middleware import AroundRequest, BodyLimit, max_body
 from shared.web.probes import Check, add_check
 from shared.web.problems import (
-    UNAVAILABLE,
     Language,
     Problem,
     ProblemKind,
@@ -48,7 +47,6 @@ __all__ = [
 ]
 
 MAX_BODY_BYTES = 256 * 1024
-RETRY_AFTER_S = 5
 
 
 def create_app(
@@ -60,11 +58,9 @@ def create_app(
     routers: Iterable[APIRouter] = (),
     checks: Mapping[str, Check] | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
-    unavailable: tuple[type[Exception], ...] = (),
 ) -> FastAPI:
     """A service's application. `routers` are left out where `settings.role` is `worker`; probes never are.
 
-    `unavailable`: exceptions which mean that a dependency is away; they answer 503 with Retry-After, not 500.
     `service` gives the path under which the gateway shows it (`/api/<service>`), for the documentation pages.
     """
     app = FastAPI(
@@ -80,8 +76,6 @@ def create_app(
             app.include_router(router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
-    for away in unavailable:
-        app.add_exception_handler(away, _away)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(AroundRequest, root_path=f"/api/{service}")
     return app
@@ -119,8 +113,3 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     spoken = language(request)
     return from_validation(error.errors(), spoken).response(spoken)
-
-
-async def _away(request: Request, error: Exception) -> Response:
-    probes.log.warning("a dependency is away: %s: %s", type(error).__name__, error)
-    return UNAVAILABLE(headers={"Retry-After": str(RETRY_AFTER_S)}).response(language(request))

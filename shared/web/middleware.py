@@ -16,8 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.errors import dependency_is_away
 from shared.log import continue_trace, request_id
-from shared.web.problems import BODY_TOO_LARGE, INTERNAL, language_of
+from shared.web.problems import BODY_TOO_LARGE, INTERNAL, UNAVAILABLE, language_of
 
 log = logging.getLogger("http")
 
@@ -31,6 +32,7 @@ REQUEST_SECONDS = Histogram(
 # Requests being answered now: a number that only grows is a dependency that hangs.
 REQUESTS_OPEN = Gauge("http_requests_open", "Requests being answered now")
 
+RETRY_AFTER_S = 5
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 CLIENT_LEFT = 499
 """Recorded, never sent: the caller went away before the answer (nginx's convention)."""
@@ -47,6 +49,8 @@ _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 class AroundRequest:
     """The outermost layer: gives the request its ids, turns a crash into a 500 problem, measures and logs.
+
+    A crash because MongoDB, Kafka or the object store is away answers 503 with Retry-After.
 
     An incoming `X-Request-Id` is kept if it looks like one (the gateway sets it), else a new one is made; it goes
     back in the answer and into every log line and problem document of this request.
@@ -88,11 +92,16 @@ class AroundRequest:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = CLIENT_LEFT
-        except Exception:
-            log.exception("request crashed", extra={"method": scope["method"], "path": path})
+        except Exception as error:
+            about = {"method": scope["method"], "path": path}
+            if dependency_is_away(error):
+                log.warning("a dependency is away: %s: %s", type(error).__name__, error, extra=about)
+                problem = UNAVAILABLE(headers={"Retry-After": str(RETRY_AFTER_S)})
+            else:
+                log.exception("request crashed", extra=about)
+                problem = INTERNAL()
             if status:  # The answer has begun: breaking the connection is the only honest end.
                 raise
-            problem = INTERNAL()
             await problem.response(language_of(headers.get("accept-language")))(scope, receive, send_with_headers)
         finally:
             REQUESTS_OPEN.dec()
