@@ -1,0 +1,266 @@
+"""A person at the gateway: the public API as the demo, the journeys of the tests and the benchmarks use it.
+
+Nothing here knows the services' insides; whatever it needs, a front-end developer has too.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class Refused(Exception):
+    """The API answered with a problem document."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        try:
+            self.problem: Json = response.json()
+        except ValueError:
+            self.problem = {"title": response.text[:200]}
+        self.status = response.status_code
+        self.slug = str(self.problem.get("type", "")).rsplit(":", 1)[-1]
+        said = self.problem.get("detail") or self.problem.get("title")
+        super().__init__(f"{response.request.method} {response.request.url.path}: {self.status} {self.slug}: {said}")
+
+
+class TookTooLong(Exception):
+    """A condition did not come true in time."""
+
+
+def wait_until(what: str, look: Callable[[], T | None], *, within_s: float = 60.0, every_s: float = 0.1) -> T:
+    """Call `look` until it gives something other than None or False. Raises TookTooLong with `what`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise TookTooLong(f"{what}: not within {within_s:.0f} s")
+        time.sleep(every_s)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who can sign in, as `.data/accounts.json` has it."""
+
+    email: str
+    password: str
+    pseudonym: str
+
+
+class Person:
+    """Someone with a browser: signed in after `sign_in`, else a stranger. Close it, or use it as a context."""
+
+    def __init__(self, gateway: str, *, language: str = "en", timeout_s: float = 60.0) -> None:
+        self._http = httpx.Client(
+            base_url=gateway, timeout=timeout_s, trust_env=False, headers={"accept-language": language}
+        )
+        self.member: Json = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def sign_in(self, account: Account) -> Self:
+        self.use(self.call("POST", "identity", "/sessions", {"email": account.email, "password": account.password}))
+        return self
+
+    def use(self, session: Json) -> None:
+        """Go on with the answer of a sign-in."""
+        self._http.headers["authorization"] = f"Bearer {session['access_token']}"
+        self.member = session.get("member", {})
+
+    def raw(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request as it is, whatever the answer."""
+        return self._http.request(
+            method, f"/api/{service}{path}", json=json, content=content, headers=dict(headers or {})
+        )
+
+    def call(self, method: str, service: str, path: str, json: Any = None, **more: Any) -> Any:
+        """One request; the answer's JSON (None where it has no body). Raises Refused."""
+        response = self.raw(method, service, path, json=json, **more)
+        if response.is_error:
+            raise Refused(response)
+        return response.json() if response.content else None
+
+    def fetch(self, address: str, service: str = "feed") -> bytes:
+        """The bytes behind a picture's address, as the API gave it. Raises Refused."""
+        path = address if address.startswith("/api/") else f"/api/{service}{address}"
+        response = self._http.get(path)
+        if response.is_error:
+            raise Refused(response)
+        return response.content
+
+    # The author's side
+
+    def create_case(self, **fields: Any) -> Json:
+        given: Json = {
+            "specialty": "dermatology",
+            "kind": "diagnosis",
+            "language": "en",
+            "title": "A question",
+            "body": "What would you do?",
+        }
+        return self._json(self.call("POST", "ingest", "/cases", given | fields))
+
+    def upload(self, case_id: str, data: bytes, kind: str = "photo", key: str = "") -> Json:
+        headers = {"content-type": "application/octet-stream"} | ({"idempotency-key": key} if key else {})
+        path = f"/cases/{case_id}/pictures?kind={kind}"
+        return self._json(self.call("POST", "ingest", path, content=data, headers=headers))
+
+    def start_redaction(self, case_id: str) -> Json:
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/redaction"))
+
+    def case(self, case_id: str) -> Json:
+        return self._json(self.call("GET", "ingest", f"/cases/{case_id}"))
+
+    def preview(self, case_id: str) -> Json:
+        return self._json(self.call("GET", "ingest", f"/cases/{case_id}/preview"))
+
+    def preview_when_painted(self, case_id: str, within_s: float = 120.0) -> Json:
+        """Wait until every picture has been answered by the redactor."""
+
+        def look() -> Json | None:
+            seen = self.preview(case_id)
+            return seen if seen["state"] != "uploaded" else None
+
+        return wait_until("the painted preview", look, within_s=within_s)
+
+    def consent(self, case_id: str, language: str = "en", patient_code: str = "P-4711") -> Json:
+        """Record a consent to the newest text of the language, signed today."""
+        answer = self.call("GET", "ingest", "/consent-texts")
+        texts = answer["items"] if isinstance(answer, dict) else answer
+        text = [one for one in texts if one["language"] == language][-1]
+        signed = {
+            "patient_code": patient_code,
+            "purposes": text.get("purposes") or [PUBLICATION],
+            "language": language,
+            "text_sha256": text["sha256"],
+            "signed_on": time.strftime("%Y-%m-%d", time.gmtime()),
+        }
+        return self._json(self.call("PUT", "ingest", f"/cases/{case_id}/consent", signed))
+
+    def submit(self, case_id: str) -> Json:
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/submission"))
+
+    def withdraw(self, case_id: str) -> Json:
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/withdrawal"))
+
+    def comment(self, case_id: str, text: str, kind: str = "diagnosis", key: str = "") -> Json:
+        headers = {"idempotency-key": key} if key else {}
+        said = {"kind": kind, "text": text}
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/comments", said, headers=headers))
+
+    # The moderator's side
+
+    def queue(self) -> list[Json]:
+        items: list[Json] = self.call("GET", "moderation", "/queue")["items"]
+        return items
+
+    def claim(self, case_id: str) -> Json:
+        return self._json(self.call("POST", "moderation", f"/cases/{case_id}/claim"))
+
+    def claim_when_queued(self, case_id: str, within_s: float = 60.0) -> Json:
+        wait_until(
+            "the case in the moderators' queue",
+            lambda: any(item["case_id"] == case_id for item in self.queue()),
+            within_s=within_s,
+        )
+        return self.claim(case_id)
+
+    def review(self, case_id: str) -> Json:
+        return self._json(self.call("GET", "moderation", f"/cases/{case_id}"))
+
+    def look_at(self, picture: Json, case_id: str) -> list[bytes]:
+        """Fetch every frame of a picture at full size, as a moderator must before deciding."""
+        return [
+            self.fetch(f"/cases/{case_id}/pictures/{picture['picture_id']}/frames/{frame['index']}/full", "moderation")
+            for frame in picture["frames"]
+        ]
+
+    def change_boxes(self, case_id: str, picture: Json, add: list[list[int]]) -> Json:
+        """Ask for a new revision with boxes added by hand on the first frame."""
+        frames = [{"frame": frame["index"], "boxes": list(frame["regions"])} for frame in picture["frames"]]
+        frames[0]["boxes"] += [{"kind": "manual", "box": box} for box in add]
+        path = f"/cases/{case_id}/pictures/{picture['picture_id']}/boxes"
+        return self._json(self.call("PUT", "moderation", path, {"revision": picture["revision"], "frames": frames}))
+
+    def review_when_painted(self, case_id: str, picture_id: str, revision: int, within_s: float = 60.0) -> Json:
+        def look() -> Json | None:
+            seen = self.review(case_id)
+            found = [p for p in seen["pictures"] if p["picture_id"] == picture_id and p["revision"] >= revision]
+            return seen if found and found[0]["frames"] else None
+
+        return wait_until("the new revision", look, within_s=within_s)
+
+    def decide(self, case_id: str, picture: Json, decision: str = "publish", reason: str | None = None) -> Json:
+        body: Json = {"revision": picture["revision"], "decision": decision}
+        path = f"/cases/{case_id}/pictures/{picture['picture_id']}/decision"
+        return self._json(self.call("PUT", "moderation", path, body | ({"reason": reason} if reason else {})))
+
+    def approve(self, case_id: str) -> Json:
+        return self._json(self.call("POST", "moderation", f"/cases/{case_id}/approval"))
+
+    # The reader's side
+
+    def feed(self, **query: str) -> list[Json]:
+        asked = "&".join(f"{name}={value}" for name, value in query.items())
+        items: list[Json] = self.call("GET", "feed", f"/cases?{asked}")["items"]
+        return items
+
+    def read(self, case_id: str) -> Json | None:
+        """A case as members see it; None where the feed has none."""
+        response = self.raw("GET", "feed", f"/cases/{case_id}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.is_error:
+            raise Refused(response)
+        return self._json(response.json())
+
+    def read_when_published(self, case_id: str, within_s: float = 60.0) -> Json:
+        return wait_until("the case in the feed", lambda: self.read(case_id), within_s=within_s)
+
+    def comments(self, case_id: str) -> list[Json]:
+        items: list[Json] = self.call("GET", "feed", f"/cases/{case_id}/comments")["items"]
+        return items
+
+    @staticmethod
+    def _json(answer: Any) -> Json:
+        assert isinstance(answer, dict), answer
+        return answer
+
+
+PUBLICATION = "publication_to_verified_members"
+
+
+def media_suffix(data: bytes) -> str:
+    """The file suffix of a painted picture by its first bytes."""
+    return ".png" if data.startswith(b"\x89PNG") else ".jpg"
+
+
+def keep(folder: Path, name: str, data: bytes) -> Path:
+    """Write a picture where a person can look at it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(data)
+    return path
