@@ -26,7 +26,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from shared.bus import NotNow, PoisonMessage
+from shared.errors import NotNow, PoisonMessage
 
 RAW = "cases-raw"
 REDACTED = "cases-redacted"

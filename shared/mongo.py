@@ -1,8 +1,7 @@
 """MongoDB access. The only file that imports motor, so that its successor costs one change here.
 
-Majority reads and writes, a bounded pool and short waits: a request would rather hear "not now" than hang.
-`AWAY` lists what the driver raises while the database cannot be reached; the bus and the web layer take it as
-"try again later", never as a fault of the message or the request.
+Majority reads and writes, a bounded pool and short waits: a request would rather hear "not now" than hang. What
+the driver raises while the database cannot be reached, `shared.errors` counts as a dependency's absence.
 """
 
 import asyncio
@@ -18,11 +17,11 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo import ReadPreference
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.bus import NotNow
+from shared.errors import NotNow
 
 Document = dict[str, Any]
 if TYPE_CHECKING:
@@ -33,11 +32,7 @@ else:  # motor's classes cannot be subscripted at run time
     Collection = AsyncIOMotorCollection
 Session = AsyncIOMotorClientSession
 
-# Network lost, no primary, server selection or pool wait timed out: all are ConnectionFailure in pymongo.
-AWAY: tuple[type[Exception], ...] = (ConnectionFailure,)
-
 __all__ = [
-    "AWAY",
     "Collection",
     "Database",
     "Document",
@@ -83,7 +78,7 @@ class Mongo:
 
         `fn` passes the session to every operation and has no other effect: it runs again when the transaction
         collides with another one, after a short random wait. Any exception from `fn` undoes everything.
-        Raises MongoBusy when collisions last longer than the limit, and what the driver raises (see `AWAY`).
+        Raises MongoBusy when collisions last longer than the limit, and what the driver raises.
         """
         started = time.monotonic()
         tries = 0
@@ -107,10 +102,10 @@ class Mongo:
             )
 
     async def ping(self) -> None:
-        """Return when a primary answers; raise PyMongoError (usually one of `AWAY`) when none does."""
+        """Return when a primary answers; raise a PyMongoError when none does."""
         reply = await self.db.command("hello")
         if not reply.get("isWritablePrimary"):
-            raise PyMongoError("the server we reach is no writable primary")
+            raise ConnectionFailure("the server we reach is no writable primary")
 
     def close(self) -> None:
         self._client.close()

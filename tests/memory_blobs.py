@@ -25,9 +25,7 @@ class MemoryBlobs:
             raise BlobsRefused(f"there is no bucket {name}")
         return self.buckets[name]
 
-    async def put(
-        self, bucket: str, key: str, data: bytes, media_type: str = "application/octet-stream"
-    ) -> None:
+    async def put(self, bucket: str, key: str, data: bytes, media_type: str = "application/octet-stream") -> None:
         self._bucket(bucket)[key] = (bytes(data), media_type, datetime.now(UTC))
 
     async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
