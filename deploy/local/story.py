@@ -56,6 +56,5 @@ class Story:
     def _line(self, told: Step, seconds: float, mark: str, colour: str) -> None:
         told.seconds = seconds
         more = f"  ({'; '.join(told.notes)})" if told.notes else ""
-        self._console.print(
-            f"[{colour}]{mark}[/{colour}] {seconds:6.2f} s  {escape(told.who):<12} {escape(told.what)}[dim]{escape(more)}[/dim]"
-        )
+        head = f"[{colour}]{mark}[/{colour}] {seconds:6.2f} s"
+        self._console.print(f"{head}  {escape(told.who):<12} {escape(told.what)}[dim]{escape(more)}[/dim]")
