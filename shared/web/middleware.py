@@ -24,13 +24,13 @@ log = logging.getLogger("http")
 
 # How long answers take and how they end, by route template: the service's latency and its rate of errors.
 REQUEST_SECONDS = Histogram(
-    "http_request_seconds",
+    "consilium_http_request_seconds",
     "Seconds from the request's first byte to the answer's last, by route template",
     ["method", "route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
 )
 # Requests being answered now: a number that only grows is a dependency that hangs.
-REQUESTS_OPEN = Gauge("http_requests_open", "Requests being answered now")
+REQUESTS_OPEN = Gauge("consilium_http_requests_open", "Requests being answered now")
 
 RETRY_AFTER_S = 5
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})

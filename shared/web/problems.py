@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import orjson
 from fastapi import HTTPException
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from shared.log import request_id
@@ -290,6 +291,8 @@ def _field_error(error: Mapping[str, Any], language: Language) -> dict[str, Any]
     known = _FIELD_ERRORS.get(code)
     if known is not None:
         detail = known.said_in(language, _Context(context))
+    elif "fr" in context:  # one of our own rules, see field_error
+        detail = context["fr"] if language == "fr" else error["msg"]
     else:
         detail = _ANY_FIELD_ERROR_FR if language == "fr" else f"{error.get('msg', 'This value is not valid')}."
     if code == "json_invalid":
@@ -298,6 +301,12 @@ def _field_error(error: Mapping[str, Any], language: Language) -> dict[str, Any]
         pointer = "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
         return {"pointer": pointer, "code": code, "detail": detail}
     return {"parameter": ".".join(map(str, path)), "in": place, "code": code, "detail": detail}
+
+
+def field_error(code: str, text: Text, **values: Any) -> PydanticCustomError:
+    """What a validator raises for a rule of its own, in both languages. `code` is stable, like a problem's type."""
+    context = {**values, "fr": text.said_in("fr", values)}
+    return PydanticCustomError(code, text.en, context)
 
 
 class _Context(dict[str, Any]):
