@@ -1,0 +1,80 @@
+"""The rules of moderation, without I/O: what a moderator must have seen and decided before a case is published.
+
+`review` holds the aggregate, `refusals` what it answers when a rule is broken, `audit` the hash chain of acts,
+`reasons` the fixed list of reason codes.
+"""
+
+from services.moderation.domain.audit import Act, ActKind, Flaw, Head, chain, verify_chain
+from services.moderation.domain.reasons import REASONS, ReasonCode
+from services.moderation.domain.refusals import (
+    BadBoxes,
+    CaseGone,
+    CaseUnknown,
+    ClaimedByAnother,
+    ClaimNeeded,
+    ConsentMissing,
+    NotWaiting,
+    OwnCase,
+    PictureNotSeen,
+    PictureUnknown,
+    PictureUnreadable,
+    RedactionOutstanding,
+    Refusal,
+    StaleRevision,
+    TextMissing,
+    TextNotSeen,
+    Undecided,
+)
+from services.moderation.domain.review import DEFAULT_LEASE, Review
+from services.moderation.domain.values import (
+    Claim,
+    Decision,
+    Picture,
+    PictureDecision,
+    ReviewState,
+    Round,
+    RoundOutcome,
+    Submission,
+    Tombstone,
+    full_size,
+)
+
+__all__ = [
+    "DEFAULT_LEASE",
+    "REASONS",
+    "Act",
+    "ActKind",
+    "BadBoxes",
+    "CaseGone",
+    "CaseUnknown",
+    "Claim",
+    "ClaimNeeded",
+    "ClaimedByAnother",
+    "ConsentMissing",
+    "Decision",
+    "Flaw",
+    "Head",
+    "NotWaiting",
+    "OwnCase",
+    "Picture",
+    "PictureDecision",
+    "PictureNotSeen",
+    "PictureUnknown",
+    "PictureUnreadable",
+    "ReasonCode",
+    "RedactionOutstanding",
+    "Refusal",
+    "Review",
+    "ReviewState",
+    "Round",
+    "RoundOutcome",
+    "StaleRevision",
+    "Submission",
+    "TextMissing",
+    "TextNotSeen",
+    "Tombstone",
+    "Undecided",
+    "chain",
+    "full_size",
+    "verify_chain",
+]

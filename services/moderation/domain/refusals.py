@@ -1,0 +1,99 @@
+"""What the aggregate answers when a rule forbids an act. A review that refused is thrown away, never stored."""
+
+from datetime import datetime
+
+
+class Refusal(Exception):
+    """An act that a rule forbids; the subclass says which rule, its attributes what a client needs to go on."""
+
+
+class CaseUnknown(Refusal):
+    """No such case has been submitted."""
+
+
+class CaseGone(Refusal):
+    """The case was withdrawn: final."""
+
+
+class NotWaiting(Refusal):
+    """The case is not waiting for a decision (`state` says what became of it)."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the review is {state}")
+        self.state = state
+
+
+class OwnCase(Refusal):
+    """Nobody moderates a case of their own."""
+
+
+class ClaimedByAnother(Refusal):
+    """Another moderator holds the case until `expires_at` at least."""
+
+    def __init__(self, expires_at: datetime) -> None:
+        super().__init__(f"claimed until {expires_at.isoformat()}")
+        self.expires_at = expires_at
+
+
+class ClaimNeeded(Refusal):
+    """The act needs a live claim of this moderator: it was never taken, has run out, or was voided."""
+
+
+class PictureUnknown(Refusal):
+    """The case has no such picture, or the picture no such frame, in its current state."""
+
+
+class StaleRevision(Refusal):
+    """The act was made on a revision that is not the current one (`current`, 0 where there is none yet)."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"the current revision is {current}")
+        self.current = current
+
+
+class RedactionOutstanding(Refusal):
+    """The redactor has not yet answered for these pictures."""
+
+    def __init__(self, picture_ids: tuple[str, ...]) -> None:
+        super().__init__(f"{len(picture_ids)} pictures wait for the redactor")
+        self.picture_ids = picture_ids
+
+
+class PictureUnreadable(Refusal):
+    """The picture could not be decoded: it can be withheld, nothing else."""
+
+
+class PictureNotSeen(Refusal):
+    """Full-size frames (`frames`, indexes) were not yet served to this moderator in this claim."""
+
+    def __init__(self, frames: tuple[int, ...]) -> None:
+        super().__init__(f"{len(frames)} frames not seen")
+        self.frames = frames
+
+
+class BadBoxes(Refusal):
+    """The box list is not complete, or a box lies outside its frame. `pointer`: JSON pointer into the request."""
+
+    def __init__(self, pointer: str, message: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class Undecided(Refusal):
+    """These pictures have no decision yet."""
+
+    def __init__(self, picture_ids: tuple[str, ...]) -> None:
+        super().__init__(f"{len(picture_ids)} pictures undecided")
+        self.picture_ids = picture_ids
+
+
+class TextNotSeen(Refusal):
+    """The text that would be published is not the one that was shown to this moderator in this claim."""
+
+
+class TextMissing(Refusal):
+    """Every picture is withheld and there is no text: nothing would be published."""
+
+
+class ConsentMissing(Refusal):
+    """The case shows pictures of a patient and its submission names no consent."""

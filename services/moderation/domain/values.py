@@ -1,0 +1,164 @@
+"""The parts of a review: immutable values, replaced and never edited."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from services.moderation.domain.reasons import ReasonCode
+from shared.events import (
+    CaseRedacted,
+    CaseSubmitted,
+    ConsentFacts,
+    Event,
+    Frame,
+    FrameBoxes,
+    QuestionKind,
+    RedactionOutcome,
+    RejectOutcome,
+    Rendition,
+    RenditionSize,
+    Specialty,
+    SubmittedPicture,
+)
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReviewState(StrEnum):
+    """Where a review stands. `gathering`: only renderings have arrived, the author has not submitted yet."""
+
+    GATHERING = "gathering"
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    CHANGES = "changes"
+    WITHDRAWN = "withdrawn"
+
+
+class PictureDecision(StrEnum):
+    PUBLISH = "publish"
+    WITHHOLD = "withhold"
+
+
+class RoundOutcome(StrEnum):
+    APPROVED = "approved"
+    REJECTED = RejectOutcome.REJECTED.value
+    CHANGES = RejectOutcome.CHANGES.value
+
+
+class Submission(Value):
+    """What the author asks to publish. `pictures` hold the lowest revision that the author has agreed to."""
+
+    version: int
+    author_id: str
+    specialty: Specialty
+    kind: QuestionKind
+    language: str
+    text_version: int
+    pictures: tuple[SubmittedPicture, ...]
+    consent: ConsentFacts | None
+
+    @classmethod
+    def of(cls, event: CaseSubmitted) -> "Submission":
+        return cls(**{name: getattr(event, name) for name in cls.model_fields})
+
+
+class Picture(Value):
+    """The latest rendering of a picture, and what was asked for after it.
+
+    `revision` 0: the redactor has not answered yet. `requested` is the highest revision that a moderator asked for
+    (`requested_boxes`: exactly which boxes, so that a repeated request is recognised).
+    """
+
+    picture_id: str
+    revision: int = 0
+    position: int = 0
+    outcome: RedactionOutcome | None = None
+    reason: str | None = None
+    frames: tuple[Frame, ...] = ()
+    requested: int = 0
+    requested_boxes: tuple[FrameBoxes, ...] = ()
+
+    def rendered(self, event: CaseRedacted) -> "Picture":
+        """This picture as `event` describes it; what was requested stays on record until it is answered."""
+        answered = event.revision >= self.requested
+        return Picture(
+            picture_id=self.picture_id,
+            revision=event.revision,
+            position=event.position,
+            outcome=event.outcome,
+            reason=event.reason,
+            frames=event.frames,
+            requested=0 if answered else self.requested,
+            requested_boxes=() if answered else self.requested_boxes,
+        )
+
+    @property
+    def unreadable(self) -> bool:
+        """Nothing of it can be shown: it could not be decoded, or was rendered to no frame at all."""
+        return self.outcome is not RedactionOutcome.REDACTED or not self.frames
+
+    def frame(self, index: int) -> Frame | None:
+        return next((frame for frame in self.frames if frame.index == index), None)
+
+
+class Decision(Value):
+    """A moderator's word on one picture in one revision."""
+
+    revision: int
+    decision: PictureDecision
+    reason: ReasonCode | None
+    decided_at: datetime
+
+
+class Claim(Value):
+    """A moderator's lease on a case. `claim_id` fences: acts of an older claim of the same person do not count.
+
+    Everything that the moderator has seen and decided hangs on the claim and goes with it: whoever approves has
+    seen and decided everything, in one claim.
+    """
+
+    claim_id: str
+    moderator_id: str
+    claimed_at: datetime
+    expires_at: datetime
+    text_sha256: str | None = None
+    served: dict[str, tuple[int, ...]] = {}
+    decisions: dict[str, Decision] = {}
+
+    def live(self, now: datetime) -> bool:
+        return now < self.expires_at
+
+    def without(self, picture_id: str) -> "Claim":
+        """The claim as if this picture had never been looked at: its rendering has changed."""
+        return self.model_copy(
+            update={
+                "served": {key: seen for key, seen in self.served.items() if key != picture_id},
+                "decisions": {key: said for key, said in self.decisions.items() if key != picture_id},
+            }
+        )
+
+
+class Round(Value):
+    """One answered submission: the thread of a case is the tuple of its rounds."""
+
+    version: int
+    outcome: RoundOutcome
+    reasons: tuple[ReasonCode, ...] = ()
+    moderator_id: str
+    decided_at: datetime
+
+
+def full_size(frame: Frame) -> Rendition | None:
+    """The rendition on which a decision rests."""
+    return next((each for each in frame.renditions if each.size is RenditionSize.FULL), None)
+
+
+class Tombstone(Value):
+    """An order to erase one key of one of moderation's own topics."""
+
+    event: type[Event]
+    key: str

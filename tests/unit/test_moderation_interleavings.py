@@ -1,0 +1,287 @@
+"""Random orders of events and random interleavings of moderators, events and clocks.
+
+The review is compared with a second, independent bookkeeping of what each moderator was really shown.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from services.moderation.domain import (
+    Act,
+    ActKind,
+    Head,
+    PictureDecision,
+    ReasonCode,
+    Refusal,
+    Review,
+    ReviewState,
+    chain,
+    verify_chain,
+)
+from shared.events import (
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CaseSubmitted,
+    CaseWithdrawn,
+    Event,
+    FrameBoxes,
+    RejectOutcome,
+)
+from tests.unit.test_moderation_domain import redacted, submitted, unreadable, withdrawn
+
+NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+PICTURES = ("p1", "p2")
+MODERATORS = ("ann", "bob", "author")
+
+renderings = st.builds(
+    lambda picture_id, revision, readable, frames: (
+        redacted(picture_id, revision, frames) if readable else unreadable(picture_id, revision)
+    ),
+    st.sampled_from(PICTURES),
+    st.integers(1, 4),
+    st.booleans(),
+    st.integers(1, 2),
+)
+submissions = st.builds(
+    lambda pictures, version, revision: submitted(*sorted(pictures), version=version, revision=revision),
+    st.sets(st.sampled_from(PICTURES)),
+    st.integers(1, 4),
+    st.integers(1, 3),
+)
+
+
+def one_per_key(events: list[Event]) -> list[Event]:
+    """A log as the emitters write it: a version or revision of an entity has one content."""
+    seen: dict[tuple[object, ...], Event] = {}
+    for event in events:
+        number = event.revision if isinstance(event, CaseRedacted) else getattr(event, "version", 0)
+        seen.setdefault((event.topic, event.key, number), event)
+    return list(seen.values())
+
+
+def apply(review: Review, event: Event) -> None:
+    if isinstance(event, CaseRedacted):
+        review.on_redacted(event)
+    elif isinstance(event, CaseSubmitted):
+        review.on_submitted(event)
+    elif isinstance(event, CaseWithdrawn):
+        review.on_withdrawn(event)
+
+
+def state_after(events: list[Event]) -> dict[str, object]:
+    review = Review(case_id="c1")
+    for event in events:
+        apply(review, event)
+    return review.model_dump()
+
+
+@given(data=st.data(), log=st.lists(st.one_of(renderings, submissions, st.just(withdrawn("p1"))), max_size=8))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_any_order_and_any_number_of_deliveries_give_the_same_state(data: st.DataObject, log: list[Event]) -> None:
+    log = one_per_key(log)
+    shuffled = data.draw(st.permutations(log + log[: len(log) // 2]))
+    assert state_after(shuffled) == state_after(log)
+
+
+@given(
+    counts=st.lists(st.integers(0, 4), min_size=1, max_size=6),
+    data=st.data(),
+)
+def test_a_chain_is_whole_however_it_was_appended_and_any_change_to_it_is_found(
+    counts: list[int], data: st.DataObject
+) -> None:
+    head, records = Head(), []
+    for number, count in enumerate(counts):
+        made = [Act(act=ActKind.SERVED, actor=f"m{number}", frame=index) for index in range(count)]
+        added, head = chain("c1", head, made, NOW + timedelta(seconds=number))
+        records += added
+    assert verify_chain("c1", records, head) == []
+    if not records:
+        return
+    victim = data.draw(st.integers(0, len(records) - 1))
+    change = data.draw(st.sampled_from(["alter", "remove", "repeat"]))
+    if change == "alter":
+        field = data.draw(st.sampled_from(sorted(records[victim])))
+        records[victim] = {**records[victim], field: "another"}
+    elif change == "remove":
+        del records[victim]
+    else:
+        records.insert(victim, records[victim])
+    assert verify_chain("c1", records, head)
+
+
+class Moderation(RuleBasedStateMachine):
+    """Two moderators and the author at one case, while renderings, resubmissions and a withdrawal arrive."""
+
+    @initialize()
+    def start(self) -> None:
+        self.review = Review(case_id="c1")
+        self.now = NOW
+        self.claims = 0
+        # What the test itself knows to have been shown: (claim, picture, revision, frame), and texts per claim.
+        self.shown: set[tuple[str, str, int, int]] = set()
+        self.texts: set[tuple[str, int]] = set()
+        self.decided: dict[tuple[str, str, int], PictureDecision] = {}
+        self.latest: dict[str, CaseRedacted] = {}
+        self.submission: CaseSubmitted | None = None
+        self.log: dict[tuple[str, int], CaseRedacted] = {}
+
+    def holds(self, moderator: str) -> str:
+        claim = self.review.claim
+        return claim.claim_id if claim and claim.moderator_id == moderator and self.now < claim.expires_at else ""
+
+    def revision(self, picture_id: str) -> int:
+        picture = self.review.pictures.get(picture_id)
+        return picture.revision if picture else 1
+
+    @rule(event=renderings)
+    def redactor_answers(self, event: CaseRedacted) -> None:
+        assert event.picture_id
+        event = self.log.setdefault((event.picture_id, event.revision), event)
+        known = self.latest.get(event.picture_id or "")
+        if known is None or known.revision < event.revision:
+            self.latest[event.picture_id or ""] = event
+        self.review.on_redacted(event)
+
+    @rule(event=submissions)
+    def author_submits(self, event: CaseSubmitted) -> None:
+        if self.submission is None or event.version > self.submission.version:
+            self.submission = event
+        self.review.on_submitted(event)
+
+    @rule()
+    @precondition(lambda self: self.claims > 3)
+    def author_withdraws(self) -> None:
+        self.review.on_withdrawn(withdrawn())
+
+    @rule(minutes=st.integers(0, 20))
+    def time_passes(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes)
+
+    @rule(moderator=st.sampled_from(MODERATORS))
+    def claim(self, moderator: str) -> None:
+        holder = self.review.claim
+        held = holder is not None and self.now < holder.expires_at and holder.moderator_id
+        self.claims += 1
+        try:
+            self.review.take(moderator, f"claim-{self.claims}", self.now)
+        except Refusal:
+            return
+        assert held in (False, moderator)
+        assert moderator != "author"
+
+    @rule(moderator=st.sampled_from(MODERATORS))
+    def release(self, moderator: str) -> None:
+        self.review.release(moderator, self.now)
+
+    @rule(moderator=st.sampled_from(MODERATORS))
+    def read(self, moderator: str) -> None:
+        version = self.review.submission.text_version if self.review.submission else 1
+        try:
+            self.review.read(moderator, self.now, version, f"hash-{version}")
+        except Refusal:
+            return
+        self.texts.add((self.holds(moderator), version))
+
+    @rule(moderator=st.sampled_from(MODERATORS), picture_id=st.sampled_from(PICTURES), index=st.integers(0, 1))
+    def look(self, moderator: str, picture_id: str, index: int) -> None:
+        try:
+            claim, picture, frame = self.review.frame(moderator, self.now, picture_id, index)
+            self.review.served(moderator, self.now, claim.claim_id, picture_id, picture.revision, frame.index)
+        except Refusal:
+            return
+        self.shown.add((self.holds(moderator), picture_id, picture.revision, index))
+
+    @rule(moderator=st.sampled_from(MODERATORS), picture_id=st.sampled_from(PICTURES))
+    def ask_for_boxes(self, moderator: str, picture_id: str) -> None:
+        picture = self.review.pictures.get(picture_id)
+        frames = [FrameBoxes(frame=frame.index) for frame in picture.frames] if picture else []
+        try:
+            asked = self.review.request_boxes(moderator, self.now, picture_id, self.revision(picture_id), frames)
+        except Refusal:
+            return
+        assert asked > self.latest[picture_id].revision
+
+    @rule(
+        moderator=st.sampled_from(MODERATORS),
+        picture_id=st.sampled_from(PICTURES),
+        decision=st.sampled_from(PictureDecision),
+        stale=st.integers(0, 1),
+    )
+    def decide(self, moderator: str, picture_id: str, decision: PictureDecision, stale: int) -> None:
+        revision = max(self.revision(picture_id) - stale, 1)
+        try:
+            self.review.decide(moderator, self.now, picture_id, revision, decision)
+        except Refusal:
+            return
+        self.decided[self.holds(moderator), picture_id, revision] = decision
+        assert self.latest[picture_id].revision == revision
+
+    @rule(moderator=st.sampled_from(MODERATORS))
+    def look_at_everything_decide_and_approve(self, moderator: str) -> None:
+        """The good way, so that random walks reach approvals often; every step may still be refused."""
+        self.read(moderator)
+        for picture_id in PICTURES:
+            for index in (0, 1):
+                self.look(moderator, picture_id, index)
+            self.decide(moderator, picture_id, PictureDecision.PUBLISH, 0)
+            if self.review.claim and picture_id not in self.review.claim.decisions:
+                self.decide(moderator, picture_id, PictureDecision.WITHHOLD, 0)
+        self.approve(moderator, True)
+
+    @rule(moderator=st.sampled_from(MODERATORS), current_text=st.booleans())
+    def approve(self, moderator: str, current_text: bool) -> None:
+        held, emitted = self.holds(moderator), len(self.review.outgoing)
+        version = self.review.submission.text_version if self.review.submission and current_text else 1
+        try:
+            self.review.approve(moderator, self.now, f"hash-{version}", "title", "text")
+        except Refusal:
+            return
+        if len(self.review.outgoing) == emitted:
+            return  # a repeated request
+        event = self.review.outgoing[-1]
+        assert isinstance(event, CaseApproved)
+        assert self.submission is not None
+        assert held
+        assert moderator != self.submission.author_id
+        assert event.version == self.submission.version
+        assert (held, self.submission.text_version) in self.texts
+        published = {picture.picture_id: picture for picture in event.pictures}
+        for wanted in self.submission.pictures:
+            latest = self.latest[wanted.picture_id]
+            assert latest.revision >= wanted.revision
+            for frame in latest.frames:
+                assert (held, wanted.picture_id, latest.revision, frame.index) in self.shown
+            word = self.decided[held, wanted.picture_id, latest.revision]
+            assert (word is PictureDecision.PUBLISH) == (wanted.picture_id in published)
+            if wanted.picture_id in published:
+                assert published[wanted.picture_id].frames == latest.frames
+                assert latest.frames
+        assert published.keys() <= {wanted.picture_id for wanted in self.submission.pictures}
+
+    @rule(moderator=st.sampled_from(MODERATORS), outcome=st.sampled_from(RejectOutcome))
+    def reject(self, moderator: str, outcome: RejectOutcome) -> None:
+        held, emitted = self.holds(moderator), len(self.review.outgoing)
+        try:
+            self.review.reject(moderator, self.now, outcome, [ReasonCode.DUPLICATE])
+        except Refusal:
+            return
+        assert held or len(self.review.outgoing) == emitted
+
+    @invariant()
+    def one_answer_a_version(self) -> None:
+        if not hasattr(self, "review"):
+            return
+        answers = [e.version for e in self.review.outgoing if isinstance(e, CaseApproved | CaseRejected)]
+        assert len(answers) == len(set(answers))
+        if self.review.state is ReviewState.WITHDRAWN:
+            assert self.review.submission is None
+            assert not self.review.pictures
+
+
+Moderation.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestModeration = Moderation.TestCase
