@@ -1,0 +1,273 @@
+"""Prepare Kafka, MongoDB and the object store for the five services: topics, rights, users, buckets.
+
+Everything comes from environment variables (or files in `SECRETS_DIR` of the same name in lower case), so that the
+same code serves the local platform, the Compose job and the Kubernetes Job: `python -m deploy.local provision`.
+Running it again changes nothing, except that passwords and rights are set to what the variables and the code say.
+
+A service gets: write on the topics it emits, read on those it consumes, its own dead-letter topics, the consumer
+groups that begin with its name; its own databases; the buckets below. Nothing else exists for it.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from minio import Minio
+from minio.error import MinioException, S3Error
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from urllib3.exceptions import HTTPError
+
+from deploy.local.processes import PlatformError
+from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
+
+ADMIN = "admin"
+SERVICES = ("identity", "ingest", "redactor", "moderation", "feed")
+DATABASES: dict[str, tuple[str, ...]] = {
+    "identity": ("identity",),
+    "ingest": ("ingest",),
+    "redactor": (),
+    "moderation": ("moderation",),
+    "feed": ("feed", "feed_private"),
+}
+BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
+    # bucket -> service -> what it may do; deleting is writing
+    "cases-raw": {"ingest": ("Read", "Write", "List"), "redactor": ("Read", "List")},
+    "cases-redacted": {
+        "redactor": ("Read", "Write", "List"),
+        "ingest": ("Read", "List"),
+        "moderation": ("Read", "List"),
+        "feed": ("Read", "List"),
+    },
+    "texts": {"ingest": ("Read", "Write", "List"), "moderation": ("Read", "List")},
+    "proofs": {"ingest": ("Read", "Write", "List"), "identity": ("Read", "Write", "List")},
+}
+_WAIT_S = 30.0
+
+
+class TopicOptions(BaseSettings):
+    """Settings of every event topic. Production keeps the defaults; a test of erasure shortens them."""
+
+    model_config = SettingsConfigDict(env_prefix="TOPIC_", extra="ignore", frozen=True)
+
+    replication_factor: int = Field(default=1, ge=1)
+    # A withdrawn case's records leave the log at the latest after these two together (promise 7).
+    max_compaction_lag_ms: int = Field(default=12 * 3_600_000, ge=1)
+    segment_ms: int = Field(default=12 * 3_600_000, ge=1)
+    min_cleanable_dirty_ratio: float = Field(default=0.1, ge=0, le=1)
+    delete_retention_ms: int = Field(default=7 * 24 * 3_600_000, ge=0)  # how long tombstones stay for late readers
+
+    def config(self) -> dict[str, str]:
+        """As Kafka names them."""
+        return {
+            "cleanup.policy": "compact",
+            "max.compaction.lag.ms": str(self.max_compaction_lag_ms),
+            "segment.ms": str(self.segment_ms),
+            "min.cleanable.dirty.ratio": str(self.min_cleanable_dirty_ratio),
+            "delete.retention.ms": str(self.delete_retention_ms),
+            "max.message.bytes": "1048588",
+        }
+
+
+class ProvisionSettings(BaseSettings):
+    """Where the platform is and how its administrator signs in."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_security_protocol: str = "SASL_PLAINTEXT"
+    kafka_sasl_mechanism: str = "SCRAM-SHA-256"
+    kafka_admin_username: str = ADMIN
+    kafka_admin_password: SecretStr
+    mongo_admin_uri: SecretStr
+    s3_endpoint: str = "127.0.0.1:8333"
+    s3_admin_access_key: str = ADMIN
+    s3_admin_secret_key: SecretStr
+    s3_secure: bool = False
+
+    def kafka(self) -> dict[str, Any]:
+        """confluent-kafka settings of the administrator."""
+        return {
+            "bootstrap.servers": self.kafka_bootstrap_servers,
+            "security.protocol": self.kafka_security_protocol,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+            "sasl.username": self.kafka_admin_username,
+            "sasl.password": self.kafka_admin_password.get_secret_value(),
+        }
+
+
+def identities(secrets: Mapping[str, str]) -> dict[str, Any]:
+    """SeaweedFS's S3 configuration: one identity a user, its name the access key, `secrets[name]` the secret key."""
+    found = []
+    for name, secret in secrets.items():
+        rights = [
+            f"{action}:{bucket}" for bucket, users in BUCKETS.items() for action in users.get(name, ())
+        ]
+        found.append(
+            {
+                "name": name,
+                "credentials": [{"accessKey": name, "secretKey": secret}],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"] if name == ADMIN else rights,
+            }
+        )
+    return {"identities": found}
+
+
+def topics() -> dict[str, int]:
+    """Every topic that exists, with its number of partitions."""
+    dead = {
+        dead_topic(event.topic, service): 1 for service, events in CONSUMES.items() for event in events
+    }
+    return {event.topic: PARTITIONS for event in EVENTS} | dead
+
+
+def rights(service: str) -> list[AclBinding]:
+    """What Kafka lets `service` do: nothing that is not in this list."""
+    topic, group = ResourceType.TOPIC, ResourceType.GROUP
+    emits = [event.topic for event in EVENTS if event.emitter == service]
+    reads = [event.topic for event in CONSUMES[service]]
+    dead = [dead_topic(name, service) for name in reads]
+    granted = [
+        *((topic, name, AclOperation.WRITE) for name in [*emits, *dead]),
+        *((topic, name, AclOperation.READ) for name in [*reads, *dead]),
+        *((topic, name, AclOperation.DESCRIBE) for name in [*emits, *reads, *dead]),
+    ]
+    literal = [_allow(service, kind, name, ResourcePatternType.LITERAL, act) for kind, name, act in granted]
+    if not reads:
+        return literal
+    acts = (AclOperation.READ, AclOperation.DESCRIBE, AclOperation.DELETE)
+    return literal + [_allow(service, group, service, ResourcePatternType.PREFIXED, act) for act in acts]
+
+
+def provision_kafka(
+    admin: Mapping[str, Any], passwords: Mapping[str, str], options: TopicOptions, mechanism: str = "SCRAM-SHA-256"
+) -> None:
+    """Create topics, users and rights; return when every partition has a leader."""
+    client = AdminClient(dict(admin))
+    with _named("Kafka"):
+        new = [
+            NewTopic(name, count, options.replication_factor, config=options.config())
+            for name, count in topics().items()
+        ]
+        _settle(client.create_topics(new, operation_timeout=_WAIT_S), but=KafkaError.TOPIC_ALREADY_EXISTS)
+        scram = getattr(ScramMechanism, mechanism.replace("-", "_"))
+        _settle(
+            client.alter_user_scram_credentials(
+                [
+                    UserScramCredentialUpsertion(service, ScramCredentialInfo(scram, 8192), secret.encode())
+                    for service, secret in passwords.items()
+                ]
+            )
+        )
+        _settle(client.create_acls([binding for service in passwords for binding in rights(service)]))
+        _wait_for(lambda: _led(client), "Kafka's partitions did not get their leaders")
+
+
+def provision_mongo(admin_uri: str, passwords: Mapping[str, str]) -> None:
+    """Create one user a service, with rights on its own databases only; repeat sets password and rights."""
+    with _named("MongoDB"), MongoClient[dict[str, Any]](admin_uri, serverSelectionTimeoutMS=20_000) as mongo:
+        known = {user["user"] for user in mongo.admin.command("usersInfo")["users"]}
+        for service, databases in DATABASES.items():
+            if not databases:
+                continue
+            roles = [{"role": role, "db": name} for name in databases for role in ("readWrite", "dbAdmin")]
+            command = "updateUser" if service in known else "createUser"
+            mongo.admin.command(command, service, pwd=passwords[service], roles=roles)
+
+
+def provision_s3(store: Minio) -> None:
+    """Create the buckets that are missing."""
+    with _named("The object store"):
+        there = {bucket.name for bucket in store.list_buckets()}
+        for bucket in BUCKETS.keys() - there:
+            try:
+                store.make_bucket(bucket)
+            except S3Error as refused:
+                if refused.code not in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
+                    raise
+
+
+def provision_from_environment(environment: Mapping[str, str] | None = None) -> None:
+    """The job: everything above, with what the environment says. Raises PlatformError in sentences."""
+    environment = os.environ if environment is None else environment
+    secrets_dir = Path(environment.get("SECRETS_DIR", "/run/secrets"))
+    settings = ProvisionSettings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)
+
+    def secret(name: str) -> str:
+        file = secrets_dir / name
+        found = environment.get(name.upper()) or (file.read_text().strip() if file.exists() else "")
+        if not found:
+            raise PlatformError(f"Set {name.upper()}, or put the secret into the file {file}.")
+        return found
+
+    kafka_passwords = {service: secret(f"{service}_kafka_password") for service in SERVICES}
+    mongo_passwords = {service: secret(f"{service}_mongo_password") for service, used in DATABASES.items() if used}
+    provision_kafka(settings.kafka(), kafka_passwords, TopicOptions(), settings.kafka_sasl_mechanism)
+    provision_mongo(settings.mongo_admin_uri.get_secret_value(), mongo_passwords)
+    provision_s3(
+        Minio(
+            settings.s3_endpoint,
+            access_key=settings.s3_admin_access_key,
+            secret_key=settings.s3_admin_secret_key.get_secret_value(),
+            secure=settings.s3_secure,
+            region="us-east-1",
+        )
+    )
+
+
+def _allow(user: str, kind: ResourceType, name: str, pattern: ResourcePatternType, act: AclOperation) -> AclBinding:
+    return AclBinding(kind, name, pattern, f"User:{user}", "*", act, AclPermissionType.ALLOW)
+
+
+def _settle(futures: Mapping[Any, "Future[Any]"], but: int | None = None) -> None:
+    for future in futures.values():
+        try:
+            future.result(timeout=_WAIT_S)
+        except KafkaException as failure:
+            if failure.args[0].code() != but:
+                raise
+
+
+def _led(client: AdminClient) -> bool:
+    known = client.list_topics(timeout=10).topics
+    return all(
+        name in known
+        and len(known[name].partitions) == count
+        and all(partition.leader >= 0 for partition in known[name].partitions.values())
+        for name, count in topics().items()
+    )
+
+
+def _wait_for(condition: Callable[[], bool], complaint: str) -> None:
+    end = time.monotonic() + _WAIT_S
+    while not condition():
+        if time.monotonic() > end:
+            raise PlatformError(f"{complaint} within {_WAIT_S:.0f} s.")
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _named(part: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaException, PyMongoError, MinioException, HTTPError) as failure:
+        raise PlatformError(f"{part} could not be prepared: {failure}") from failure
