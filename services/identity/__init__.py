@@ -1,0 +1,6 @@
+"""identity: who the members are, and whether they are who they say.
+
+Consumes: nothing.
+Emits: member.changed (the full public state of a member, at registration and at every change of it).
+Owns: accounts with their passwords, the signing key of access tokens and its public half (JWKS), tries to sign in.
+"""

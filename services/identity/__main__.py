@@ -1,0 +1,222 @@
+"""identity's command line: run the service, and make, verify, suspend and list members by hand.
+
+Changes take effect through the outbox: the running service tells the others within seconds; where it does not run
+now, it does so at its next start. Passwords come from standard input or are made here, never from an argument.
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+
+from services.identity.domain import (
+    Account,
+    EmailMalformed,
+    MoveRefused,
+    PasswordTooWeak,
+    PseudonymMalformed,
+    check_password,
+    normalise_email,
+    normalise_pseudonym,
+)
+from services.identity.routes import WEAK_PASSWORD
+from services.identity.settings import Settings
+from services.identity.store.accounts import Accounts, AccountUnknown, AlreadyTaken
+from services.identity.store.passwords import Passwords
+from shared import log, web
+from shared.events import Profession, Role, Specialty
+from shared.mongo import Mongo
+
+T = TypeVar("T")
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Who = Annotated[str, typer.Argument(metavar="EMAIL_OR_ID", help="The member's e-mail address or member id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (a list: one a line).")]
+
+
+@cli.command()
+def serve() -> None:
+    """Run the service until it is told to stop (SIGTERM, Ctrl-C)."""
+    from services.identity.app import create_app
+
+    settings = _settings()
+    log.configure("identity", settings.log_level, settings.log_format)
+    web.serve(create_app(settings), settings)
+
+
+@cli.command()
+def create_member(
+    email: Annotated[str, typer.Option(help="E-mail address, the name under which the member signs in.")],
+    pseudonym: Annotated[str, typer.Option(help="The name that other members see.")],
+    profession: Annotated[Profession, typer.Option()],
+    specialty: Annotated[Specialty | None, typer.Option()] = None,
+    country: Annotated[str | None, typer.Option(metavar="CC", help="Two letters, ISO 3166-1.")] = None,
+    role: Annotated[list[Role] | None, typer.Option(help="May be repeated. Everyone is a member.")] = None,
+    verified: Annotated[bool, typer.Option("--verified", help="Verify the member at once.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input (first line).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account. Without --password-stdin a random password is made and printed, this once."""
+    if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
+        _stop(f"'{country}' is no country code: give two letters, for example FR.")
+    try:
+        email, pseudonym = normalise_email(email), normalise_pseudonym(pseudonym)
+    except EmailMalformed:
+        _stop(f"'{email}' is not an e-mail address.")
+    except PseudonymMalformed as error:
+        _stop(f"'{error}' is no pseudonym: 3 to 40 letters, digits, spaces, dots, apostrophes or hyphens.")
+    made = None if password_stdin else secrets.token_urlsafe(18)
+    password = made or sys.stdin.readline().rstrip("\r\n")
+    try:
+        check_password(password, email=email, pseudonym="" if made else pseudonym)
+    except PasswordTooWeak as error:
+        _stop(WEAK_PASSWORD[str(error)].en)
+
+    async def work(accounts: Accounts) -> Account:
+        now = datetime.now(UTC)
+        account = Account.register(
+            email=email,
+            password_hash=await Passwords(at_once=1, waiting=0).hash(password),
+            pseudonym=pseudonym,
+            profession=profession,
+            specialty=specialty,
+            country=country,
+            roles=frozenset(role or ()),
+            now=now,
+        )
+        if verified:
+            account = account.verify(now)
+        await accounts.add(account)
+        return account
+
+    account = _with_accounts(work)
+    _show(account, as_json, f"made {account.pseudonym}", password=made)
+
+
+@cli.command()
+def verify(
+    who: Who,
+    registry: Annotated[str | None, typer.Option(help="Where the profession was found, for example 'rpps'.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Note that the member is the health professional they say they are."""
+    account = _move(who, lambda found: found.verify(datetime.now(UTC), registry))
+    _show(account, as_json, f"verified {account.pseudonym}")
+
+
+@cli.command()
+def suspend(
+    who: Who,
+    reason: Annotated[str, typer.Option(help="Why; stays in identity.")],
+    as_json: AsJson = False,
+) -> None:
+    """Shut the member out of everything, open sessions included."""
+    account = _move(who, lambda found: found.suspend(reason))
+    _show(account, as_json, f"suspended {account.pseudonym}")
+
+
+@cli.command()
+def reinstate(who: Who, as_json: AsJson = False) -> None:
+    """End a suspension."""
+    account = _move(who, lambda found: found.reinstate())
+    _show(account, as_json, f"reinstated {account.pseudonym}")
+
+
+@cli.command()
+def list_members(as_json: AsJson = False) -> None:
+    """List every member, oldest first."""
+
+    async def work(accounts: Accounts) -> list[Account]:
+        return [account async for account in accounts.all()]
+
+    for account in _with_accounts(work):
+        if as_json:
+            _show(account, as_json, "")
+        else:
+            roles = ",".join(sorted(account.roles))
+            fields = (account.status, account.profession, roles, account.email, account.pseudonym)
+            typer.echo("  ".join((account.member_id, *fields)))
+
+
+def _move(who: str, move: Callable[[Account], Account]) -> Account:
+    async def work(accounts: Accounts) -> Account:
+        member_id = who
+        if "@" in who:
+            found = await accounts.by_email(normalise_email(who))
+            if found is None:
+                raise AccountUnknown(who)
+            member_id = found.member_id
+        return await accounts.change(member_id, move)
+
+    return _with_accounts(work)
+
+
+def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
+    """Run `work` on the accounts; whatever can go wrong for an operator becomes one sentence."""
+    settings = _settings()
+
+    async def run() -> T:
+        mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+        try:
+            accounts = Accounts(mongo)
+            await accounts.prepare()
+            return await work(accounts)
+        finally:
+            mongo.close()
+
+    try:
+        return asyncio.run(run())
+    except AlreadyTaken as error:
+        _stop(f"{error} Choose another one, or see list-members.")
+    except AccountUnknown as error:
+        _stop(f"There is no member '{error}'. See list-members.")
+    except EmailMalformed as error:
+        _stop(f"'{error}' is neither an e-mail address nor a member id.")
+    except MoveRefused as error:
+        _stop(str(error))
+    except PyMongoError as error:
+        _stop(f"MongoDB does not serve us: {error}. Is it running, and are IDENTITY_MONGO_URI's credentials right?", 3)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"IDENTITY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        _stop(f"The settings are wrong. {wrong}")
+
+
+def _show(account: Account, as_json: bool, done: str, password: str | None = None) -> None:
+    if as_json:
+        shown = {
+            "member_id": account.member_id,
+            "email": account.email,
+            "pseudonym": account.pseudonym,
+            "profession": account.profession,
+            "roles": sorted(account.roles),
+            "status": account.status,
+            "version": account.version,
+        }
+        typer.echo(json.dumps({**shown, **({"password": password} if password else {})}, ensure_ascii=False))
+        return
+    typer.echo(f"{done} ({account.member_id}, {account.status})")
+    if password:
+        typer.echo(f"password, shown this once: {password}")
+
+
+def _stop(sentence: str, status: int = 1) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(status)
+
+
+if __name__ == "__main__":
+    cli()

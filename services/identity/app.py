@@ -1,0 +1,78 @@
+"""identity's wiring: one look shows every resource and route. It consumes no event, so it has no handlers."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.identity.routes import Desk, make_router
+from services.identity.settings import Settings
+from services.identity.store.accounts import Accounts
+from services.identity.store.attempts import Attempts
+from services.identity.store.keys import SigningKey
+from services.identity.store.passwords import Passwords
+from shared import web
+from shared.auth import Guard, TokenVerifier
+from shared.bus import Bus
+from shared.errors import dependency_is_away
+from shared.mongo import Mongo
+from shared.outbox import Relay
+
+log = logging.getLogger("identity")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service. Connects to nothing before its lifespan begins; the signing key is read (or made) here."""
+    settings = settings or Settings()
+    key = SigningKey.load_or_create(settings.signing_key_file)
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+    accounts, attempts = Accounts(mongo), Attempts(mongo.db)
+    passwords = Passwords(settings.password_hashes_at_once, settings.password_hashes_waiting)
+    bus = Bus(settings, "identity")
+    relay = Relay(mongo.db, bus)
+
+    async def own_keys() -> dict[str, object]:
+        return key.published()
+
+    verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience, fetch=own_keys)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await _prepare(accounts, attempts)
+        web.add_check(app, "mongo", mongo.ping)
+        relaying = None
+        if settings.runs_worker:
+            web.add_check(app, "kafka", bus.check)
+            web.add_check(app, "outbox", relay.check)
+            await bus.start()
+            relaying = asyncio.create_task(relay.run(), name="outbox-relay")
+        yield
+        if relaying:
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+            await bus.stop()
+        mongo.close()
+
+    return web.create_app(
+        settings,
+        "Consilium identity",
+        lifespan,
+        service="identity",
+        routers=[make_router(Desk(settings, accounts, attempts, passwords, key), Guard(verifier))],
+    )
+
+
+async def _prepare(accounts: Accounts, attempts: Attempts) -> None:
+    """Make the indexes; wait for a database that is not there yet, as after a power cut."""
+    while True:
+        try:
+            await accounts.prepare()
+            await attempts.prepare()
+            return
+        except Exception as error:
+            if not dependency_is_away(error):
+                raise
+            log.warning("waiting for MongoDB: %s", error)
+            await asyncio.sleep(1)

@@ -1,0 +1,235 @@
+"""The rules of accounts: how one begins, how its status moves, what a token says of it, how guessing is slowed."""
+
+import hashlib
+import ipaddress
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
+
+PASSWORD_MIN_CHARACTERS = 12
+PASSWORD_MAX_CHARACTERS = 128
+PASSWORD_MIN_DIFFERENT = 5
+EMAIL_MAX_CHARACTERS = 254
+
+_EMAIL = re.compile(r"^[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$")
+_PSEUDONYM = re.compile(r"^\w(?:[\w .'-]{1,38})\w$")
+
+
+class EmailMalformed(ValueError):
+    """This is not an e-mail address."""
+
+
+class PseudonymMalformed(ValueError):
+    """A pseudonym has 3 to 40 letters, digits, spaces, dots, apostrophes, hyphens or underscores."""
+
+
+class PasswordTooWeak(ValueError):
+    """The password is too easy to guess; the message says why."""
+
+
+class MoveRefused(Exception):
+    """The account's status does not allow this move; the message is a sentence for the operator."""
+
+
+def normalise_email(text: str) -> str:
+    """The one spelling under which an address is kept and looked up. Raises EmailMalformed.
+
+    Lower case throughout: no provider of note tells upper from lower case in the local part, people do not either.
+    The domain of an international address is kept in its ASCII form (IDNA).
+    """
+    local, at, domain = unicodedata.normalize("NFKC", text).strip().lower().rpartition("@")
+    try:
+        email = f"{local}{at}{domain.encode('idna').decode()}"
+    except UnicodeError as error:
+        raise EmailMalformed(text) from error
+    if len(email) > EMAIL_MAX_CHARACTERS or not _EMAIL.match(email):
+        raise EmailMalformed(text)
+    return email
+
+
+def normalise_pseudonym(text: str) -> str:
+    """The pseudonym as shown: composed characters, single spaces. Raises PseudonymMalformed."""
+    shown = " ".join(unicodedata.normalize("NFKC", text).split())
+    if not _PSEUDONYM.match(shown):
+        raise PseudonymMalformed(text)
+    return shown
+
+
+def pseudonym_key(pseudonym: str) -> str:
+    """What two pseudonyms have in common that a reader would confuse: case, accents, spaces and punctuation."""
+    plain = unicodedata.normalize("NFKD", pseudonym.casefold())
+    return "".join(character for character in plain if character.isalnum())
+
+
+def check_password(password: str, *, email: str, pseudonym: str) -> None:
+    """Raise PasswordTooWeak with a reason code. Length counts, composition rules do not (ASVS 5.0, 6.2)."""
+    folded = pseudonym_key(password)
+    if len(password) < PASSWORD_MIN_CHARACTERS:
+        raise PasswordTooWeak("short")
+    if len(password) > PASSWORD_MAX_CHARACTERS:
+        raise PasswordTooWeak("long")
+    if len(set(password)) < PASSWORD_MIN_DIFFERENT:
+        raise PasswordTooWeak("repetitive")
+    for known in (email.partition("@")[0], pseudonym, "consilium"):
+        if len(pseudonym_key(known)) >= 4 and pseudonym_key(known) in folded:
+            raise PasswordTooWeak("personal")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's account. Every move gives a new Account whose version is one higher.
+
+    unverified → verified by `verify`; anything → suspended by `suspend`; back to where it was by `reinstate`.
+    """
+
+    member_id: str
+    email: str
+    password_hash: str
+    pseudonym: str
+    profession: Profession
+    created_at: datetime
+    specialty: Specialty | None = None
+    country: str | None = None
+    roles: frozenset[Role] = frozenset({Role.MEMBER})
+    status: MemberStatus = MemberStatus.UNVERIFIED
+    version: int = 1
+    registry: str | None = None
+    verified_at: datetime | None = None
+    suspended_for: str | None = None
+
+    @classmethod
+    def register(
+        cls,
+        *,
+        email: str,
+        password_hash: str,
+        pseudonym: str,
+        profession: Profession,
+        now: datetime,
+        specialty: Specialty | None = None,
+        country: str | None = None,
+        roles: frozenset[Role] = frozenset(),
+    ) -> "Account":
+        """A new account, unverified, under an id that tells nothing. Raises EmailMalformed, PseudonymMalformed."""
+        return cls(
+            member_id=str(uuid.uuid4()),
+            email=normalise_email(email),
+            password_hash=password_hash,
+            pseudonym=normalise_pseudonym(pseudonym),
+            profession=profession,
+            specialty=specialty,
+            country=country.upper() if country else None,
+            roles=frozenset({Role.MEMBER}) | roles,
+            created_at=now,
+        )
+
+    def verify(self, now: datetime, registry: str | None = None) -> "Account":
+        """The person is the professional they say. `registry`: where that was found, None for a manual check."""
+        if self.status is MemberStatus.VERIFIED:
+            raise MoveRefused(f"{self.pseudonym} is verified already.")
+        if self.status is MemberStatus.SUSPENDED:
+            raise MoveRefused(f"{self.pseudonym} is suspended: reinstate the account first.")
+        return self._moved(status=MemberStatus.VERIFIED, verified_at=now, registry=registry)
+
+    def suspend(self, reason: str) -> "Account":
+        """Shut the person out. The reason stays in identity; events tell the status only."""
+        if self.status is MemberStatus.SUSPENDED:
+            raise MoveRefused(f"{self.pseudonym} is suspended already.")
+        if not reason.strip():
+            raise MoveRefused("A suspension needs a reason.")
+        return self._moved(status=MemberStatus.SUSPENDED, suspended_for=reason.strip())
+
+    def reinstate(self) -> "Account":
+        """End a suspension: verified again if the person was verified before."""
+        if self.status is not MemberStatus.SUSPENDED:
+            raise MoveRefused(f"{self.pseudonym} is not suspended.")
+        status = MemberStatus.VERIFIED if self.verified_at else MemberStatus.UNVERIFIED
+        return self._moved(status=status, suspended_for=None)
+
+    def changed(self) -> MemberChanged:
+        """The event that tells every service the account's public state: neither address nor reason."""
+        return MemberChanged(
+            member_id=self.member_id,
+            version=self.version,
+            pseudonym=self.pseudonym,
+            profession=self.profession,
+            specialty=self.specialty,
+            country=self.country,
+            roles=tuple(sorted(self.roles)),
+            status=self.status,
+            registry=self.registry,
+            verified_at=self.verified_at,
+        )
+
+    def claims(self, *, issuer: str, audience: str, now: datetime, ttl_s: int) -> dict[str, Any]:
+        """The claims of an access token (RFC 9068) that this person may have now."""
+        return {
+            "iss": issuer,
+            "aud": audience,
+            "sub": self.member_id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + timedelta(seconds=ttl_s)).timestamp()),
+            "jti": str(uuid.uuid4()),
+            "status": self.status.value,
+            "roles": sorted(role.value for role in self.roles),
+            "profession": self.profession.value,
+            "pseudonym": self.pseudonym,
+            "member_version": self.version,
+        }
+
+    def _moved(self, **changes: Any) -> "Account":
+        return replace(self, version=self.version + 1, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """Slows repeated tries at one thing (`key`): `free` tries, then a wait that doubles up to `max_wait_s`.
+
+    Forgotten `memory_s` seconds after the last try.
+    """
+
+    key: str
+    free: int
+    max_wait_s: int
+    memory_s: int = 3600
+
+
+def sign_in_brakes(email: str, address: str) -> tuple[Brake, ...]:
+    """The brakes on guessing passwords. An unknown address of e-mail is slowed like a known one.
+
+    The hard one is for one caller at one account. The account as a whole (guessing from many places) waits half a
+    minute at most, so that nobody can shut its owner out by failing on purpose.
+    """
+    account, caller = _digest(email), network_of(address)
+    return (
+        Brake(f"sign-in:{account}@{caller}", free=5, max_wait_s=900),
+        Brake(f"sign-in:{account}", free=50, max_wait_s=30),
+        Brake(f"sign-in@{caller}", free=100, max_wait_s=300),
+    )
+
+
+def registration_brakes(address: str) -> tuple[Brake, ...]:
+    """The brake on making accounts from one place. A hospital may well have one address for all."""
+    return (Brake(f"registration@{network_of(address)}", free=50, max_wait_s=300),)
+
+
+def network_of(address: str) -> str:
+    """What one caller holds: an IPv4 address, or an IPv6 /64 (a household gets that many)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _digest(text: str) -> str:
+    """Stands for an address of e-mail that may belong to nobody here and is not ours to keep."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,26 @@
+"""What identity can be told from outside: environment variables IDENTITY_…"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Identity's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="IDENTITY_")
+
+    port: int = Field(default=8101, ge=0, le=65535)
+    kafka_username: str = "identity"
+    mongo_database: str = "identity"
+
+    # Ed25519, PEM (PKCS 8). Made at the first start where there is none; every replica needs the same file.
+    signing_key_file: Path = Path(".data/identity-signing-key.pem")
+    # A suspension reaches services by event within seconds; this bounds the harm where events are late (RFC 9068).
+    access_token_ttl_s: int = Field(default=600, ge=30, le=600)
+    # Argon2 takes about 19 MiB and 90 ms of a core each: more at once than cores only makes all of them late.
+    password_hashes_at_once: int = Field(default=2, ge=1, le=64)
+    password_hashes_waiting: int = Field(default=32, ge=0)

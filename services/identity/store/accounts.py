@@ -1,0 +1,126 @@
+"""Accounts in MongoDB, each change together with its `member.changed` in the outbox."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+from services.identity.domain import Account, pseudonym_key
+from shared.events import MemberStatus, Profession, Role, Specialty
+from shared.mongo import Document, DuplicateKeyError, Mongo, Session
+from shared.outbox import Outbox
+
+
+class AlreadyTaken(Exception):
+    """Another account has this e-mail address or this pseudonym; `field` says which."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"Another account has this {field}.")
+        self.field = field
+
+
+class AccountUnknown(LookupError):
+    """There is no such account."""
+
+
+class Accounts:
+    """The accounts of all members. E-mail and pseudonym are unique (indexes that `prepare` makes)."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._accounts = mongo.db["accounts"]
+        self._outbox = Outbox(mongo.db)
+
+    async def prepare(self) -> None:
+        """Make the indexes; may be repeated. Nothing may be added before: they are what makes e-mails unique."""
+        await self._accounts.create_index("email", unique=True, name="email")
+        await self._accounts.create_index("pseudonym_key", unique=True, name="pseudonym")
+        await self._outbox.prepare()
+
+    async def add(self, account: Account) -> None:
+        """Write a new account and its event in one transaction. Raises AlreadyTaken."""
+
+        async def write(session: Session) -> None:
+            await self._accounts.insert_one(_document(account), session=session)
+            await self._outbox.add(account.changed(), session)
+
+        try:
+            await self._mongo.transaction(write)
+        except DuplicateKeyError as error:
+            taken = (error.details or {}).get("keyPattern", {})
+            raise AlreadyTaken("e-mail address" if "email" in taken else "pseudonym") from error
+
+    async def change(self, member_id: str, move: Callable[[Account], Account]) -> Account:
+        """Move an account and write its event in one transaction; returns the account as it is now.
+
+        Raises AccountUnknown, and whatever `move` raises (then nothing has changed).
+        """
+
+        async def write(session: Session) -> Account:
+            found = await self._accounts.find_one({"_id": member_id}, session=session)
+            if found is None:
+                raise AccountUnknown(member_id)
+            moved = move(_account(found))
+            await self._accounts.replace_one({"_id": member_id}, _document(moved), session=session)
+            await self._outbox.add(moved.changed(), session)
+            return moved
+
+        return await self._mongo.transaction(write)
+
+    async def replace_hash(self, member_id: str, old: str, new: str) -> None:
+        """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
+        await self._accounts.update_one({"_id": member_id, "password_hash": old}, {"$set": {"password_hash": new}})
+
+    async def by_email(self, email: str) -> Account | None:
+        """The account with that normalised address."""
+        found = await self._accounts.find_one({"email": email})
+        return _account(found) if found else None
+
+    async def by_id(self, member_id: str) -> Account | None:
+        found = await self._accounts.find_one({"_id": member_id})
+        return _account(found) if found else None
+
+    async def all(self) -> AsyncIterator[Account]:
+        """Every account, oldest first."""
+        async for found in self._accounts.find({}, sort=[("created_at", 1), ("_id", 1)]):
+            yield _account(found)
+
+
+def _document(account: Account) -> Document:
+    return {
+        "_id": account.member_id,
+        "email": account.email,
+        "password_hash": account.password_hash,
+        "pseudonym": account.pseudonym,
+        "pseudonym_key": pseudonym_key(account.pseudonym),
+        "profession": account.profession.value,
+        "specialty": account.specialty.value if account.specialty else None,
+        "country": account.country,
+        "roles": sorted(role.value for role in account.roles),
+        "status": account.status.value,
+        "version": account.version,
+        "registry": account.registry,
+        "created_at": account.created_at,
+        "verified_at": account.verified_at,
+        "suspended_for": account.suspended_for,
+    }
+
+
+def _account(document: dict[str, Any]) -> Account:
+    specialty: str | None = document["specialty"]
+    verified_at: datetime | None = document["verified_at"]
+    return Account(
+        member_id=document["_id"],
+        email=document["email"],
+        password_hash=document["password_hash"],
+        pseudonym=document["pseudonym"],
+        profession=Profession(document["profession"]),
+        specialty=Specialty(specialty) if specialty else None,
+        country=document["country"],
+        roles=frozenset(Role(role) for role in document["roles"]),
+        status=MemberStatus(document["status"]),
+        version=document["version"],
+        registry=document["registry"],
+        created_at=document["created_at"],
+        verified_at=verified_at,
+        suspended_for=document["suspended_for"],
+    )
