@@ -1,0 +1,377 @@
+"""A case from draft to publication or withdrawal: every state moves through a guarded method.
+
+    draft -> uploaded -> redacted -> submitted -> published
+      ^         ^           |           |-> rejected
+      |         |-- boxes --|           `-> changes -> (edited) ... -> submitted
+      `-- a picture added or removed --'            any state -> withdrawn, final
+
+`submitted` lasts while moderation works (it says nothing about who looks when). A method that other services must
+hear of returns the event; the caller stores case and event in one transaction.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from services.ingest.domain.consent import Consent
+from services.ingest.domain.refusals import (
+    BoxOutside,
+    CaseNotPublished,
+    CaseWithdrawnForGood,
+    ConsentMissing,
+    NotRenderedYet,
+    PictureUnknown,
+    TooManyPictures,
+    WrongState,
+)
+from shared.events import (
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CaseSubmitted,
+    CaseUploaded,
+    CaseWithdrawn,
+    Frame,
+    FrameBoxes,
+    Language,
+    PictureKind,
+    QuestionKind,
+    RedactionOutcome,
+    RejectOutcome,
+    Specialty,
+    SubmittedPicture,
+    UploadedPicture,
+)
+
+MAX_PICTURES = 10
+# Moderation counts up from the submitted revision. After a case came back, the author's revisions start beyond
+# what moderation can have used, so that two different paintings never share a name.
+REVISIONS_PER_REVIEW = 1000
+
+ConsentTextHashes = Mapping[Language, Collection[str]]
+
+
+class CaseState(StrEnum):
+    DRAFT = "draft"
+    UPLOADED = "uploaded"
+    REDACTED = "redacted"
+    SUBMITTED = "submitted"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    CHANGES = "changes"
+    WITHDRAWN = "withdrawn"
+
+
+EDITABLE = frozenset({CaseState.DRAFT, CaseState.UPLOADED, CaseState.REDACTED, CaseState.CHANGES})
+NO_PATIENT = frozenset({QuestionKind.ADMINISTRATIVE, QuestionKind.POSOLOGY, QuestionKind.PRACTICE})
+"""Kinds of question that are about no patient: without a picture they need no consent."""
+
+
+class Rendering(BaseModel):
+    """The redactor's answer for one revision of a picture. `reason` is set where it could not be read."""
+
+    revision: int
+    outcome: RedactionOutcome
+    reason: str | None = None
+    frames: tuple[Frame, ...] = ()
+
+
+class Picture(BaseModel):
+    """An uploaded picture. Sizes in pixels as the file's header says; `frames` is 1 where it says nothing.
+
+    `boxes` None: the machine decides what to cover; else the complete list.
+    """
+
+    picture_id: str
+    kind: PictureKind
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    frames: int = 1
+    revision: int = 1
+    # The author's next revision is above this as well; see REVISIONS_PER_REVIEW.
+    revision_floor: int = 0
+    boxes: tuple[FrameBoxes, ...] | None = None
+    rendering: Rendering | None = None
+
+    @property
+    def current(self) -> Rendering | None:
+        """The rendering of the current revision, if the redactor has answered."""
+        return self.rendering if self.rendering and self.rendering.revision == self.revision else None
+
+    def complete_boxes(self, frames: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
+        """The list for all frames: those named as given, the others as they are painted now.
+
+        An omission so never uncovers anything. Raises NotRenderedYet, BoxOutside.
+        """
+        shown = self.current
+        if shown is None or shown.outcome is not RedactionOutcome.REDACTED:
+            raise NotRenderedYet(picture_id=self.picture_id)
+        named = {entry.frame: entry for entry in frames}
+        known = {frame.index: frame for frame in shown.frames}
+        for index, entry in named.items():
+            frame = known.get(index)
+            if frame is None:
+                raise BoxOutside(frame=index)
+            for x, y, width, height in (region.box for region in entry.boxes):
+                inside = x >= 0 and y >= 0 and x + width <= frame.width and y + height <= frame.height
+                if width < 1 or height < 1 or not inside:
+                    raise BoxOutside(frame=index, box=[x, y, width, height])
+        return tuple(
+            FrameBoxes(frame=index, boxes=named[index].boxes if index in named else frame.regions)
+            for index, frame in sorted(known.items())
+        )
+
+
+class Decision(BaseModel):
+    """What moderation last said of this case."""
+
+    outcome: str
+    reasons: tuple[str, ...] = ()
+    decided_at: datetime
+
+
+class Case(BaseModel):
+    """The aggregate. `version` grows with every change; `text_version` with every change of title or body."""
+
+    case_id: str
+    author_id: str
+    specialty: Specialty
+    kind: QuestionKind
+    language: Language
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    state: CaseState = CaseState.DRAFT
+    version: int = 1
+    text_version: int = 1
+    pictures: list[Picture] = Field(default_factory=list)
+    removed_picture_ids: list[str] = Field(default_factory=list)
+    consent: Consent | None = None
+    submitted_version: int | None = None
+    decision: Decision | None = None
+    comments: int = 0
+
+    # -- what the author does ------------------------------------------------------------------------------------
+
+    def edit(self, now: datetime, changes: Mapping[str, Any]) -> None:
+        """Change `specialty`, `kind`, `language`, `title` or `body`. Pictures and consent stay as they are."""
+        self._must_be(EDITABLE)
+        different = {name: value for name, value in changes.items() if getattr(self, name) != value}
+        for name, value in different.items():
+            setattr(self, name, value)
+        if different:
+            self.text_version += 1 if {"title", "body"} & different.keys() else 0
+            self._changed(now)
+
+    def check_can_add_picture(self) -> None:
+        """Raise what `add_picture` would, before anything is stored."""
+        self._must_be(EDITABLE)
+        if len(self.pictures) >= MAX_PICTURES:
+            raise TooManyPictures(limit=MAX_PICTURES)
+
+    def add_picture(self, now: datetime, picture: Picture) -> None:
+        """The case goes back to draft: the new picture has to be redacted, and the patient asked about it."""
+        self.check_can_add_picture()
+        self.pictures.append(picture)
+        self.state = CaseState.DRAFT
+        self._changed(now)
+
+    def remove_picture(self, now: datetime, picture_id: str) -> None:
+        self._must_be(EDITABLE)
+        self.pictures.remove(self.picture(picture_id))
+        self.removed_picture_ids.append(picture_id)
+        self.state = CaseState.DRAFT
+        self._changed(now)
+
+    def start_redaction(self, now: datetime) -> CaseUploaded:
+        self._must_be({CaseState.DRAFT})
+        return self._hand_to_redactor(now)
+
+    def change_boxes(self, now: datetime, picture_id: str, frames: Sequence[FrameBoxes]) -> CaseUploaded | None:
+        """Have exactly these boxes painted, as a new revision. None where nothing has to be redacted now:
+
+        the boxes are what they were, or the case is a draft whose redaction the author starts later.
+        """
+        self._must_be(EDITABLE)
+        picture = self.picture(picture_id)
+        boxes = picture.complete_boxes(frames)
+        if boxes == picture.boxes:
+            return None
+        picture.boxes = boxes
+        picture.revision = max(picture.revision, picture.revision_floor) + 1
+        if self.state is CaseState.DRAFT:
+            self._changed(now)
+            return None
+        return self._hand_to_redactor(now)
+
+    def record_consent(self, consent: Consent, texts: ConsentTextHashes, now: datetime) -> None:
+        """Keep the patient's consent to the pictures as they are rendered now. Raises ConsentRefused."""
+        self._must_be({CaseState.REDACTED, CaseState.CHANGES})
+        self._all_rendered()
+        consent.check(texts, now)
+        self.consent = consent.model_copy(update={"covers": self.picture_revisions(), "recorded_at": now})
+        self._changed(now)
+
+    def submit(self, texts: ConsentTextHashes, now: datetime) -> CaseSubmitted:
+        """Ask for publication. Raises ConsentMissing without a consent that covers exactly these pictures."""
+        self._must_be({CaseState.REDACTED, CaseState.CHANGES})
+        self._all_rendered()
+        if (problem := self.consent_problem(texts, now)) is not None:
+            raise ConsentMissing(reason=problem)
+        self.state = CaseState.SUBMITTED
+        self._changed(now)
+        self.submitted_version = self.version
+        return CaseSubmitted(
+            case_id=self.case_id,
+            version=self.version,
+            author_id=self.author_id,
+            specialty=self.specialty,
+            kind=self.kind,
+            language=self.language,
+            text_version=self.text_version,
+            pictures=tuple(
+                SubmittedPicture(picture_id=p.picture_id, revision=p.revision, kind=p.kind) for p in self.pictures
+            ),
+            consent=self.consent.facts() if self.consent and self.needs_consent else None,
+        )
+
+    def withdraw(self, now: datetime) -> CaseWithdrawn:
+        """End the case, from any state, for good."""
+        if self.state is CaseState.WITHDRAWN:
+            raise CaseWithdrawnForGood()
+        self.state = CaseState.WITHDRAWN
+        self._changed(now)
+        return CaseWithdrawn(
+            case_id=self.case_id,
+            version=self.version,
+            picture_ids=tuple(p.picture_id for p in self.pictures) + tuple(self.removed_picture_ids),
+            withdrawn_at=now,
+        )
+
+    # -- what others answer --------------------------------------------------------------------------------------
+
+    def take_rendering(self, event: CaseRedacted, now: datetime) -> bool:
+        """Take in the redactor's answer. False where it says nothing new: stale, double, removed, withdrawn."""
+        if self.state is CaseState.WITHDRAWN:
+            return False
+        news = False
+        if event.picture_id is not None:
+            picture = next((p for p in self.pictures if p.picture_id == event.picture_id), None)
+            if picture is None:
+                return False
+            news = event.revision > picture.revision or (event.revision == picture.revision and picture.current is None)
+            if news:
+                self._keep_rendering(picture, event)
+        if self.state is CaseState.UPLOADED and all(p.current for p in self.pictures):
+            self.state = CaseState.REDACTED
+            news = True
+        if news:
+            self._changed(now)
+        return news
+
+    def take_approval(self, event: CaseApproved, now: datetime) -> bool:
+        """Published. False where the decision answers another submission, or the case was withdrawn."""
+        if self.state is not CaseState.SUBMITTED or event.version != self.submitted_version:
+            return False
+        self.state = CaseState.PUBLISHED
+        self.decision = Decision(outcome="published", decided_at=event.approved_at)
+        self._changed(now)
+        return True
+
+    def take_rejection(self, event: CaseRejected, now: datetime) -> bool:
+        """Rejected, or sent back for changes. False as for `take_approval`."""
+        if self.state is not CaseState.SUBMITTED or event.version != self.submitted_version:
+            return False
+        back = event.outcome is RejectOutcome.CHANGES
+        self.state = CaseState.CHANGES if back else CaseState.REJECTED
+        for picture in self.pictures if back else ():
+            picture.revision_floor = picture.revision + REVISIONS_PER_REVIEW
+        self.decision = Decision(outcome=event.outcome, reasons=event.reasons, decided_at=event.decided_at)
+        self._changed(now)
+        return True
+
+    # -- what can be asked ---------------------------------------------------------------------------------------
+
+    @property
+    def needs_consent(self) -> bool:
+        return bool(self.pictures) or self.kind not in NO_PATIENT
+
+    def consent_problem(self, texts: ConsentTextHashes, now: datetime) -> str | None:
+        """Why this case may not be submitted for want of consent, as a code; None where it may."""
+        if not self.needs_consent:
+            return None
+        if self.consent is None:
+            return "none-recorded"
+        return self.consent.problem(self.picture_revisions(), texts, now)
+
+    def picture(self, picture_id: str) -> Picture:
+        """Raises PictureUnknown."""
+        for picture in self.pictures:
+            if picture.picture_id == picture_id:
+                return picture
+        raise PictureUnknown(picture_id=picture_id)
+
+    def picture_revisions(self) -> dict[str, int]:
+        return {picture.picture_id: picture.revision for picture in self.pictures}
+
+    def check_can_be_commented(self) -> None:
+        """Raise unless members can see this case."""
+        if self.state is CaseState.WITHDRAWN:
+            raise CaseWithdrawnForGood()
+        if self.state is not CaseState.PUBLISHED:
+            raise CaseNotPublished(state=self.state.value)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _must_be(self, states: Collection[CaseState]) -> None:
+        if self.state is CaseState.WITHDRAWN:
+            raise CaseWithdrawnForGood()
+        if self.state not in states:
+            raise WrongState(state=self.state.value, allowed=sorted(state.value for state in states))
+
+    def _all_rendered(self) -> None:
+        for picture in self.pictures:
+            if picture.current is None:
+                raise NotRenderedYet(picture_id=picture.picture_id)
+
+    def _hand_to_redactor(self, now: datetime) -> CaseUploaded:
+        self.state = CaseState.UPLOADED
+        self._changed(now)
+        return CaseUploaded(
+            case_id=self.case_id,
+            version=self.version,
+            author_id=self.author_id,
+            specialty=self.specialty,
+            kind=self.kind,
+            language=self.language,
+            pictures=tuple(
+                UploadedPicture(
+                    picture_id=p.picture_id,
+                    revision=p.revision,
+                    kind=p.kind,
+                    media_type=p.media_type,
+                    size_bytes=p.size_bytes,
+                    boxes=p.boxes,
+                )
+                for p in self.pictures
+            ),
+        )
+
+    def _keep_rendering(self, picture: Picture, event: CaseRedacted) -> None:
+        if event.revision > picture.revision:
+            # Moderation had it painted again: its boxes are the picture's boxes from now on.
+            picture.revision = event.revision
+            picture.boxes = tuple(FrameBoxes(frame=f.index, boxes=f.regions) for f in event.frames) or picture.boxes
+        picture.rendering = Rendering(
+            revision=event.revision, outcome=event.outcome, reason=event.reason, frames=event.frames
+        )
+
+    def _changed(self, now: datetime) -> None:
+        self.version += 1
+        self.updated_at = now

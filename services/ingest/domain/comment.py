@@ -1,0 +1,27 @@
+"""A comment: a published answer to a published case."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.events import CommentAdded, CommentKind
+
+MAX_COMMENT_CHARACTERS = 10_000
+
+
+class Comment(BaseModel):
+    """Written once; `parent_id` names the comment of the same case that it answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    comment_id: str
+    case_id: str
+    author_id: str
+    kind: CommentKind
+    text: str
+    parent_id: str | None = None
+    created_at: datetime
+
+    def added(self) -> CommentAdded:
+        """The event that publishes it."""
+        return CommentAdded(version=1, **dict(self))

@@ -1,0 +1,282 @@
+"""Cases, their pictures, texts and comments. Every change is one transaction with the event that tells of it.
+
+Objects come first and the record of them second, so that a crash in between leaves an object that nobody knows
+(the sweeper removes it), never a record of a picture that is not there.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import orjson
+
+from services.ingest.domain.case import Case, CaseState, ConsentTextHashes, Picture
+from services.ingest.domain.comment import Comment
+from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, ParentUnknown, Refused
+from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
+from shared.blobs import TEXTS, ObjectStore, RawRoom, text_key
+from shared.errors import NotNow
+from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event
+from shared.mongo import Document, Mongo, Session
+from shared.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+Act = Callable[[Case], Event | None]
+"""Changes a case by its own methods and returns the event to be told, if any. May run more than once."""
+Show = Callable[[Case], Answer]
+
+
+class Store:
+    """What the routes and handlers ask of the database and the object store.
+
+    Methods that take `author_id` raise CaseUnknown for everybody else, and CaseWithdrawnForGood to the author of a
+    withdrawn case. Those that take `asked` give a repeated request its first answer (see `Once`).
+    """
+
+    def __init__(self, mongo: Mongo, blobs: ObjectStore, room: RawRoom, *, idempotency_hours: int = 48) -> None:
+        self._mongo = mongo
+        self._blobs = blobs
+        self._room = room
+        self._cases = mongo.db["cases"]
+        self._comments = mongo.db["comments"]
+        self._outbox = Outbox(mongo.db)
+        self._once = Once(mongo, idempotency_hours)
+
+    async def prepare(self) -> None:
+        """Create the indexes. May be repeated."""
+        await self._cases.create_index([("author_id", 1), ("created_at", -1), ("_id", 1)])
+        await self._cases.create_index("purge_pending", partialFilterExpression={"purge_pending": True})
+        await self._comments.create_index("case_id")
+        await self._once.prepare()
+        await self._outbox.prepare()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def case_of(self, author_id: str, case_id: str) -> Case:
+        """The author's own case."""
+        return self._owned(await self._cases.find_one({"_id": case_id}), author_id)
+
+    async def cases_of(self, author_id: str, limit: int, before: tuple[datetime, str] | None = None) -> list[Case]:
+        """The author's cases that are not withdrawn, newest first, from after the position `before`."""
+        wanted: Document = {"author_id": author_id, "state": {"$ne": CaseState.WITHDRAWN.value}}
+        if before is not None:
+            at, case_id = before
+            wanted["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$gt": case_id}}]
+        found = await self._cases.find(wanted, sort=[("created_at", -1), ("_id", 1)], limit=limit).to_list(None)
+        return [_case(document) for document in found]
+
+    async def known_answer(self, asked: Asked) -> Answer | None:
+        """The answer to a request that was answered before."""
+        return await self._once.known(asked)
+
+    # -- the author ----------------------------------------------------------------------------------------------
+
+    async def create(self, case: Case, asked: Asked | None, show: Show) -> Answer:
+        async def act(session: Session) -> Answer:
+            await self._cases.insert_one(_document(case), session=session)
+            return show(case)
+
+        return await self._once.run(asked, case.case_id, act)
+
+    async def change(self, author_id: str, case_id: str, asked: Asked | None, act: Act, show: Show) -> Answer:
+        """Load, change and keep the case, with its event, in one transaction."""
+
+        async def attempt(session: Session) -> Answer:
+            case = self._owned(await self._cases.find_one({"_id": case_id}, session=session), author_id)
+            await self._keep(case, act, session)
+            return show(case)
+
+        return await self._once.run(asked, case_id, attempt)
+
+    async def add_picture(
+        self,
+        author_id: str,
+        case_id: str,
+        picture: Picture,
+        data: bytes,
+        now: datetime,
+        asked: Asked | None,
+        show: Callable[[Case, Picture], Answer],
+    ) -> Answer:
+        """Keep an original and note it in the case. Leaves no object behind where the case refuses it."""
+        await self._room.store(case_id, picture.picture_id, data, picture.media_type)
+        added = False
+
+        def act(case: Case) -> None:
+            nonlocal added
+            case.add_picture(now, picture)
+            added = True
+
+        try:
+            answer = await self.change(author_id, case_id, asked, act, lambda case: show(case, picture))
+        except (Refused, KeyReused, AnswerGone):
+            await self._discard(case_id, picture.picture_id)
+            raise
+        # Any other error leaves the object: the change may have been committed after all. The sweeper will know.
+        if not added:  # the same request was answered before, about another object
+            await self._discard(case_id, picture.picture_id)
+        return answer
+
+    async def remove_picture(self, author_id: str, case_id: str, picture_id: str, now: datetime) -> None:
+        def act(case: Case) -> None:
+            case.remove_picture(now, picture_id)
+
+        await self.change(author_id, case_id, None, act, lambda _: Answer(204, None))
+        await self._discard(case_id, picture_id)
+
+    async def submit(
+        self,
+        author_id: str,
+        case_id: str,
+        asked: Asked | None,
+        texts: ConsentTextHashes,
+        now: datetime,
+        show: Show,
+    ) -> Answer:
+        """Write the text where moderation reads it, then submit the case with exactly that text."""
+        if asked is not None and (known := await self._once.known(asked)) is not None:
+            return known
+        while True:
+            case = await self.case_of(author_id, case_id)
+            written = case.text_version
+            text = orjson.dumps({"title": case.title, "body": case.body})
+            case.submit(texts, now)  # on this copy: refuses before anything is written
+            await self._blobs.put(TEXTS, text_key(case_id, written), text, "application/json")
+
+            def act(case: Case, written: int = written) -> CaseSubmitted:
+                if case.text_version != written:
+                    raise _TextEdited
+                return case.submit(texts, now)
+
+            try:
+                return await self.change(author_id, case_id, asked, act, show)
+            except _TextEdited:
+                continue
+            except CaseWithdrawnForGood:
+                await self._blobs.delete_prefix(TEXTS, f"{case_id}/")
+                raise
+
+    async def withdraw(
+        self, author_id: str, case_id: str, asked: Asked | None, now: datetime, show: Callable[[int], Answer]
+    ) -> Answer:
+        """End the case: state, event and tombstones in one transaction; texts and comments go with it.
+
+        Originals, keys and text objects are erased after it (`Eraser`). A repeat changes nothing. `show` gets the
+        version of the withdrawal.
+        """
+
+        async def act(session: Session) -> Answer:
+            document = await self._cases.find_one({"_id": case_id}, session=session)
+            if document is not None and document["author_id"] == author_id and _is_withdrawn(document):
+                return show(document["version"])
+            case = self._owned(document, author_id)
+            event = case.withdraw(now)
+            stub: Document = {
+                "_id": case_id,
+                "author_id": author_id,
+                "state": case.state.value,
+                "version": case.version,
+                "picture_ids": list(event.picture_ids),
+                "created_at": case.created_at,
+                "withdrawn_at": now,
+                "purge_pending": True,
+            }
+            await self._cases.replace_one({"_id": case_id}, stub, session=session)
+            await self._outbox.add(event, session)
+            await self._outbox.add_tombstone(CaseUploaded, case_id, case_id, session)
+            await self._outbox.add_tombstone(CaseSubmitted, case_id, case_id, session)
+            async for comment in self._comments.find({"case_id": case_id}, {"_id": 1}, session=session):
+                await self._outbox.add_tombstone(CommentAdded, comment["_id"], case_id, session)
+            await self._comments.delete_many({"case_id": case_id}, session=session)
+            await Once.erase(self._mongo.db, case_id, session)
+            return show(case.version)
+
+        return await self._once.run(asked, case_id, act)
+
+    # -- colleagues ----------------------------------------------------------------------------------------------
+
+    async def add_comment(self, comment: Comment, asked: Asked | None, answer: Answer) -> Answer:
+        """Publish a comment. Raises CaseUnknown where the case is not published (its author: CaseNotPublished), and
+        ParentUnknown.
+        """
+
+        async def act(session: Session) -> Answer:
+            document = await self._cases.find_one({"_id": comment.case_id}, session=session)
+            if document is None or document["state"] != CaseState.PUBLISHED.value:
+                self._owned(document, comment.author_id).check_can_be_commented()
+            if comment.parent_id is not None:
+                wanted = {"_id": comment.parent_id, "case_id": comment.case_id}
+                if await self._comments.find_one(wanted, {"_id": 1}, session=session) is None:
+                    raise ParentUnknown(parent_id=comment.parent_id)
+            kept = comment.model_dump(mode="json", exclude={"comment_id"})
+            await self._comments.insert_one(
+                kept | {"_id": comment.comment_id, "created_at": comment.created_at}, session=session
+            )
+            # Writing the case makes a withdrawal at the same moment collide with us: no comment outlives its case.
+            await self._cases.update_one({"_id": comment.case_id}, {"$inc": {"comments": 1}}, session=session)
+            await self._outbox.add(comment.added(), session)
+            return answer
+
+        return await self._once.run(asked, comment.case_id, act)
+
+    # -- other services ------------------------------------------------------------------------------------------
+
+    async def take(self, case_id: str, act: Callable[[Case], bool]) -> bool:
+        """Let a case take in another service's answer; False where there was nothing to take in."""
+
+        async def attempt(session: Session) -> bool:
+            document = await self._cases.find_one({"_id": case_id}, session=session)
+            if document is None or _is_withdrawn(document):
+                return False
+            case = _case(document)
+            if not act(case):
+                return False
+            await self._cases.replace_one({"_id": case_id}, _document(case), session=session)
+            return True
+
+        return await self._mongo.transaction(attempt)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _keep(self, case: Case, act: Act, session: Session) -> None:
+        before = case.version
+        event = act(case)
+        if case.version != before:
+            await self._cases.replace_one({"_id": case.case_id}, _document(case), session=session)
+        if event is not None:
+            await self._outbox.add(event, session)
+
+    async def _discard(self, case_id: str, picture_id: str) -> None:
+        try:
+            await self._room.remove(case_id, picture_id)
+            document = await self._cases.find_one({"_id": case_id}, {"state": 1})
+            if document is None or _is_withdrawn(document):
+                await self._room.forget(case_id)
+        except NotNow as error:
+            logger.warning("an object without a record stays until the next sweep: %s", error)
+
+    @staticmethod
+    def _owned(document: Document | None, author_id: str) -> Case:
+        if document is None or document["author_id"] != author_id:
+            raise CaseUnknown()
+        if _is_withdrawn(document):
+            raise CaseWithdrawnForGood()
+        return _case(document)
+
+
+class _TextEdited(Exception):
+    """The text changed between writing it for moderation and submitting: write it again."""
+
+
+def _is_withdrawn(document: Document) -> bool:
+    return bool(document["state"] == CaseState.WITHDRAWN.value)
+
+
+def _case(document: Document) -> Case:
+    return Case.model_validate({**document, "case_id": document["_id"]})
+
+
+def _document(case: Case) -> Document:
+    # JSON types, which MongoDB keeps as they are; the time to sort by stays a time.
+    return case.model_dump(mode="json", exclude={"case_id"}) | {"_id": case.case_id, "created_at": case.created_at}
