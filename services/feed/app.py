@@ -1,0 +1,109 @@
+"""Wiring: one look shows every route, handler and resource."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+
+from services.feed.handlers import Handlers
+from services.feed.rebuild import Rebuild
+from services.feed.routes import make_router
+from services.feed.settings import Settings
+from services.feed.store import Builds, Members, Pages, Projector, Superseded
+from shared import log
+from shared.auth import Guard, TokenVerifier
+from shared.blobs import Blobs
+from shared.bus import Bus
+from shared.errors import dependency_is_away
+from shared.mongo import Mongo
+from shared.web import Check
+from shared.web import create_app as create_web_app
+
+SERVICE = "feed"
+FIRST_BUILD_PATIENCE_S = 60.0
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The feed. Its clients are made here and connect at their first use, inside the lifespan."""
+    settings = settings or Settings()
+    log.configure(SERVICE, settings.log_level, settings.log_format)
+
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+    blobs = Blobs(settings)
+    bus = Bus(settings, SERVICE)
+    builds = Builds(mongo.db)
+    members = Members(builds)
+    pages = Pages(builds, members)
+    projector = Projector(mongo, builds)
+    verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
+    guard = Guard(verifier, members.state)
+
+    if settings.runs_worker:
+        Handlers(projector).listen(bus, settings.batch_records)
+
+    async def work() -> None:
+        await _have_a_build(builds, Rebuild(settings, mongo, builds, projector))
+        await bus.start()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        working = asyncio.create_task(work(), name="feed-work") if settings.runs_worker else None
+        try:
+            yield
+        finally:
+            if working is not None:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+                await bus.stop()
+            blobs.close()
+            mongo.close()
+
+    async def readable() -> None:
+        await builds.live()
+
+    checks: dict[str, Check] = {"mongo": mongo.ping, "build": readable}
+    if settings.runs_api:
+        checks["objects"] = blobs.ping
+    if settings.runs_worker:
+        checks["kafka"] = bus.check
+    return create_web_app(
+        settings,
+        "Consilium feed",
+        lifespan,
+        service=SERVICE,
+        routers=[make_router(guard, pages, blobs)],
+        checks=checks,
+    )
+
+
+async def _have_a_build(builds: Builds, rebuild: Rebuild) -> None:
+    """Return when there is a live build. At the first start, and after the database was dropped, replay one.
+
+    Consuming without it would skip what the group has consumed before. Where another worker is at it already, it
+    gets a while to finish.
+    """
+    patience_until = 0.0
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            pointer = await builds.pointer()
+            if pointer is not None and pointer.live is not None:
+                return
+            if pointer is not None and pointer.candidate is not None:
+                patience_until = patience_until or loop.time() + FIRST_BUILD_PATIENCE_S
+            if loop.time() >= patience_until:
+                patience_until = 0.0
+                report = await rebuild.run()
+                logger.info("first build made from %d events in %.1f s", report.events, report.seconds)
+                return
+        except Superseded:
+            logger.info("another worker makes the first build")
+        except Exception as error:
+            if not isinstance(error, KafkaError) and not dependency_is_away(error):
+                raise
+            logger.warning("the first build has to wait: %s", error)
+        await asyncio.sleep(1.0)

@@ -1,0 +1,159 @@
+"""The feed's rules: the same documents for every order and repetition of the same events."""
+
+import random
+from datetime import datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.feed import domain
+from services.feed.domain import BadCursor, CommentEntry, Fold, Standing
+from shared.events import CaseApproved, CaseRedacted, CaseWithdrawn, CommentAdded, MemberChanged, MemberStatus
+from tests.feed_histories import (
+    START,
+    MemoryBuild,
+    Step,
+    approval,
+    batches_of,
+    comment,
+    expected,
+    histories,
+    member,
+    picture,
+    withdrawal,
+)
+
+
+times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1))
+
+
+def build_of(history: list[Step], batch: int = 1) -> MemoryBuild:
+    build = MemoryBuild()
+    for topic, changes in batches_of(history, batch):
+        build.apply(topic, changes)
+    return build
+
+
+@given(histories, st.integers(1, 10))
+def test_any_history_gives_what_its_facts_say(history: list[Step], batch: int) -> None:
+    assert build_of(history, batch).essence() == expected(history)
+
+
+@given(histories, st.randoms(use_true_random=False))
+def test_order_and_repetition_change_no_document(history: list[Step], chance: random.Random) -> None:
+    other = history + chance.choices(history, k=len(history)) if history else []
+    chance.shuffle(other)
+    assert build_of(history).essence() == build_of(other).essence()
+    assert build_of(history).contents() == build_of(other).contents()
+
+
+def test_a_comment_before_its_case_is_counted_when_the_case_arrives() -> None:
+    fold = Fold()
+    fold.apply(CommentAdded, [("k", comment("k", "c"))])
+    assert fold.cases["c"].standing is Standing.AWAITED
+    fold.apply(CaseApproved, [("c", approval("c"))])
+    assert (fold.cases["c"].standing, fold.cases["c"].comments) == (Standing.PUBLISHED, 1)
+
+
+def test_withdrawn_wins_over_any_later_version() -> None:
+    fold = Fold()
+    fold.apply(CaseWithdrawn, [("c", withdrawal("c", 1))])
+    fold.apply(CaseApproved, [("c", approval("c", 99))])
+    fold.apply(CommentAdded, [("k", comment("k", "c", 99))])
+    assert fold.cases["c"].standing is Standing.WITHDRAWN
+    assert fold.comments["k"] == CommentEntry()
+
+
+def test_a_tombstone_before_its_comment_keeps_it_out() -> None:
+    fold = Fold()
+    fold.apply(CommentAdded, [("k", None), ("k", comment("k", "c"))])
+    assert fold.comments["k"].erased
+    assert "c" not in fold.cases or fold.cases["c"].comments == 0
+
+
+def test_the_ledger_does_not_forget_through_a_tombstone() -> None:
+    fold = Fold()
+    fold.apply(CaseWithdrawn, [("c", withdrawal("c")), ("c", None)])
+    assert fold.cases["c"].standing is Standing.WITHDRAWN
+
+
+def test_an_unchanged_entry_is_not_written_again() -> None:
+    fold = Fold(members={"m": domain.MemberEntry(version=5)})
+    fold.apply(MemberChanged, [("m", member("m", 5)), ("m", member("m", 4))])
+    assert not fold.members["m"].changed
+
+
+def test_a_topic_without_a_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="CaseRedacted"):
+        Fold().apply(CaseRedacted, [])
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)), st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1))
+)
+def test_positions_sort_as_times_do(first: datetime, second: datetime) -> None:
+    one, other = domain.position(first, "x"), domain.position(second, "x")
+    assert (one < other) == (first < second)
+    assert one < domain.FIRST_PAGE
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)), st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
+)
+def test_a_cursor_gives_its_position_back(moment: datetime, entity_id: str) -> None:
+    where = domain.position(moment, entity_id)
+    assert domain.read_cursor(domain.cursor_after(where)) == where
+
+
+@given(st.text(max_size=60))
+def test_a_foreign_cursor_is_refused_and_never_crashes(text: str) -> None:
+    try:
+        where = domain.read_cursor(text)
+    except BadCursor:
+        return
+    assert domain.cursor_after(where) == text.rstrip("=")
+
+
+def test_a_cursor_that_names_no_position_is_refused() -> None:
+    for foreign in ("", "!!!", domain.cursor_after("~"), domain.cursor_after("{'$gt': 1}"), "é"):
+        with pytest.raises(BadCursor):
+            domain.read_cursor(foreign)
+
+
+def test_cards_carry_author_and_count_as_valid_json() -> None:
+    content = domain.case_content(approval("c", text="word " * 200))
+    author = domain.member_content(member("m-1", pseudonym='Dr "Ü"'))["card"]
+    item = orjson.loads(domain.with_author(content["card"], author, 7))
+    assert item["comment_count"] == 7
+    assert item["author"]["pseudonym"] == 'Dr "Ü"'
+    assert item["excerpt"].endswith("word…")
+    assert len(item["excerpt"]) <= domain.EXCERPT_CHARACTERS + 1
+    assert item["cover"] is None
+
+
+def test_a_case_lists_only_renditions_that_were_approved() -> None:
+    content = domain.case_content(approval("c", pictures=[picture("p", "c/p/1/0000-full", "a" * 64, 10)]))
+    assert content["files"] == {
+        "p/0/full": {"object_key": "c/p/1/0000-full", "media_type": "image/png", "sha256": "a" * 64}
+    }
+    rendition = orjson.loads(content["detail"])["pictures"][0]["frames"][0]["renditions"][0]
+    assert rendition["url"] == "/cases/c/pictures/p/frames/0/full"
+    assert "object_key" not in rendition
+
+
+def test_a_suspended_member_is_not_shown_as_verified() -> None:
+    card = orjson.loads(domain.member_content(member("m", status=MemberStatus.SUSPENDED))["card"])
+    assert card["verified"] is False
+    assert orjson.loads(domain.unknown_member_card("m"))["verified"] is False
+
+
+def test_times_are_utc_with_microseconds() -> None:
+    assert domain.instant(START) == "2025-03-01T09:00:00.000000Z"
+    assert domain.instant(datetime(2025, 3, 1, 9)) == domain.instant(START)
+
+
+def test_equal_documents_have_equal_canonical_bytes() -> None:
+    assert domain.canonical({"a": 1, "b": [1], "touched": 3}) == domain.canonical({"b": [1], "a": 1})
+    assert domain.canonical({"a": 1}) != domain.canonical({"a": 2})
