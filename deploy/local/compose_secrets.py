@@ -1,0 +1,63 @@
+"""The secrets of a platform in containers, one file each: `python -m deploy.local.compose_secrets`.
+
+They are made at random the first time; a second run adds what is missing and changes nothing that is there. The
+files are readable to all (a container's user has another number than ours), their folder to its owner only: Docker
+mounts single files, so that a container sees those it is given and no others.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from deploy.local.credentials import Credentials, write_private
+from deploy.local.mongo import uri
+from deploy.local.provision import ADMIN, BUCKETS, DATABASES, SERVICES, identities
+
+DEFAULT_FOLDER = Path(".data/compose-secrets")
+MONGO = "mongo:27017"
+
+
+def make(folder: Path, mongo: str = MONGO) -> list[Path]:
+    """Make every secret that is missing in `folder`; returns all files. `mongo`: its host:port, for the URIs."""
+    credentials = Credentials(folder, environment={})
+    for service in SERVICES:
+        credentials.password(f"{service}_kafka_password")
+    credentials.password("kafka_admin_password")
+    credentials.password("mongo_cluster_key")
+    for user in (ADMIN, *(service for service, databases in DATABASES.items() if databases)):
+        name = "mongo_admin" if user == ADMIN else f"{user}_mongo"
+        _keep(folder / f"{name}_uri", uri(mongo, user, credentials.password(f"{name}_password")))
+    users = sorted({service for rights in BUCKETS.values() for service in rights})
+    keys = {service: credentials.password(f"{service}_s3_secret_key") for service in users}
+    keys[ADMIN] = credentials.password("s3_admin_secret_key")
+    _keep(folder / "s3_identities", json.dumps(identities(keys), indent=1))
+    credentials.key_file("wrapping_key")
+    if not (folder / "signing_key").exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_private(folder / "signing_key", pem.decode())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    for path in files:
+        path.chmod(0o444)
+    return files
+
+
+def _keep(path: Path, text: str) -> None:
+    # Derived from other secrets and from the code's table of rights: written anew whenever those say otherwise.
+    if not path.exists() or path.read_text() != text:
+        write_private(path, text)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="The folder to fill.")] = DEFAULT_FOLDER,
+    mongo: Annotated[str, typer.Option(help="host:port of MongoDB, as the services see it.")] = MONGO,
+) -> None:
+    """Make the secrets of docker-compose.yml (or of an installation in Kubernetes)."""
+    typer.echo(f"{len(make(out, mongo))} secrets in {out}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
