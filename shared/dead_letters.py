@@ -15,7 +15,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.envelope import Message
 from shared.events import CONSUMES, dead_topic
-from shared.settings import ServiceSettings
 
 
 class Record(Protocol):
@@ -70,7 +69,7 @@ def letter(record: Record, topic: str, cause: str, tries: int) -> Message:
     )
 
 
-async def read(settings: ServiceSettings, service: str, options: dict[str, Any]) -> AsyncIterator[DeadLetter]:
+async def read(service: str, options: dict[str, Any]) -> AsyncIterator[DeadLetter]:
     """Every letter that lies in the service's dead-letter topics now, oldest first, erased ones left out."""
     for event_type in CONSUMES[service]:
         topic = dead_topic(event_type.topic, service)
@@ -95,21 +94,19 @@ async def read(settings: ServiceSettings, service: str, options: dict[str, Any])
             yield found
 
 
-async def send_back(settings: ServiceSettings, service: str, options: dict[str, Any], only: str = "") -> int:
+async def send_back(service: str, options: dict[str, Any], only: str = "") -> int:
     """Put letters back into their topics, byte for byte, and erase them here. Returns how many.
 
     `only`: a letter's key, or an id that it mentions; empty sends all back. The original topic's emitter must
     have granted write access to the user in `options` (an administrator's, as a rule).
     """
-    letters = [found async for found in read(settings, service, options) if _wanted(found, only)]
+    letters = [found async for found in read(service, options) if _wanted(found, only)]
     return await _produce(options, letters, back=True)
 
 
-async def purge(settings: ServiceSettings, service: str, options: dict[str, Any], mentions: tuple[str, ...]) -> int:
+async def purge(service: str, options: dict[str, Any], mentions: tuple[str, ...]) -> int:
     """Erase every letter that mentions one of the ids. Returns how many."""
-    letters = [
-        found async for found in read(settings, service, options) if any(found.mentions(text) for text in mentions)
-    ]
+    letters = [found async for found in read(service, options) if any(found.mentions(text) for text in mentions)]
     return await _produce(options, letters, back=False)
 
 

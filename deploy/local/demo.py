@@ -1,0 +1,148 @@
+"""`make demo`: starts everything, walks a real case through, shows where to look, and stays until Ctrl-C."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from deploy.local.client import Account, Refused, TookTooLong
+from deploy.local.credentials import write_private
+from deploy.local.platform import Platform
+from deploy.local.processes import PlatformError
+from deploy.local.story import Story
+from deploy.local.walk import Cast, Picture, Walked, walk
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests" / "samples" / "pictures"
+PEOPLE: dict[str, dict[str, str]] = {
+    "author": {"pseudonym": "Dr Saule", "profession": "physician", "specialty": "emergency_medicine"},
+    "moderator": {"pseudonym": "Aubépine", "profession": "physician", "specialty": "radiology", "role": "moderator"},
+    "colleague": {"pseudonym": "Noisetier", "profession": "nurse", "specialty": "wound_care"},
+}
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def demo(
+    leave: Annotated[bool, typer.Option("--exit", help="Stop everything after the walk; status 0 or 1.")] = False,
+    data_dir: Annotated[Path, typer.Option(help="Where data, logs and secrets live.")] = ROOT / ".data",
+    ports: Annotated[str, typer.Option(help="fixed (gateway on 8080 or GATEWAY_PORT) or free.")] = "fixed",
+) -> None:
+    """Show Consilium doing its work on real pictures."""
+    if ports not in ("fixed", "free"):
+        raise typer.BadParameter("say `fixed` or `free`", param_hint="--ports")
+    story = Story()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    platform = Platform(data_dir, ports=ports)
+    status = 1
+    try:
+        status = _show(platform, data_dir, story, stay=not leave)
+    except KeyboardInterrupt:
+        story.say("\nInterrupted.")
+        status = 130
+    except (PlatformError, Refused, TookTooLong, httpx.HTTPError, subprocess.CalledProcessError, OSError) as error:
+        story.say(f"\nThe demonstration stopped: {error}")
+        story.say(f"The logs are in {data_dir / 'logs'}.")
+    finally:
+        with story.step("demo", "stops what it started"):
+            platform.stop()
+    raise typer.Exit(status)
+
+
+def _show(platform: Platform, data_dir: Path, story: Story, *, stay: bool) -> int:
+    story.chapter("The platform starts")
+    with story.step("demo", "starts Kafka, MongoDB, the object store, the gateway and five services") as step:
+        platform.start(services=True)
+        step.note(platform.gateway_url)
+    with story.step("identity", "makes three verified members"):
+        cast = people(platform, data_dir / "accounts.json")
+    walked = walk(platform.gateway_url, cast, sample_pictures(), data_dir / "demo", story)
+    _tell(platform, walked, data_dir, story)
+    if stay:
+        story.say("\nEverything keeps running. Ctrl-C stops it; the data stays (`make clean-data` forgets it).")
+        sys.stdout.flush()
+        threading.Event().wait()
+    return 0
+
+
+def sample_pictures() -> list[Picture]:
+    """The pictures of the demonstration: a photograph with faces, a radiograph with a name, a DICOM file."""
+    kinds = {"photo": "photo", "radiograph": "xray", "dicom": "scan"}
+    found = []
+    for stem, kind in kinds.items():
+        matches = sorted(SAMPLES.glob(f"{stem}.*"))
+        if not matches:
+            raise PlatformError(f"the sample picture {SAMPLES / stem}.* is missing: is the checkout complete?")
+        found.append(Picture(matches[0], kind))
+    return found
+
+
+def people(platform: Platform, path: Path) -> Cast:
+    """The demo's accounts: those of `.data/accounts.json`, else new ones with passwords made at random."""
+    if path.exists():
+        stored = json.loads(path.read_text())
+    else:
+        stored = {}
+        for part, who in PEOPLE.items():
+            stored[part] = {
+                "email": f"{part}@demo.invalid",
+                "password": secrets.token_urlsafe(18),
+                "pseudonym": who["pseudonym"],
+            }
+            create_member(platform, stored[part]["email"], stored[part]["password"], **who)
+        write_private(path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+    return Cast(**{part: Account(**stored[part]) for part in PEOPLE})
+
+
+def create_member(
+    platform: Platform,
+    email: str,
+    password: str,
+    *,
+    pseudonym: str,
+    profession: str,
+    specialty: str,
+    role: str = "",
+    verified: bool = True,
+) -> None:
+    """Make a member with identity's own command line. Raises CalledProcessError where it refuses."""
+    words = [
+        sys.executable, "-m", "services.identity", "create-member",
+        "--email", email, "--pseudonym", pseudonym, "--profession", profession, "--specialty", specialty,
+        "--country", "FR", "--password-stdin",
+    ]  # fmt: skip
+    words += ["--verified"] if verified else []
+    words += ["--role", role] if role else []
+    environment = os.environ | platform.service_env("identity")
+    subprocess.run(words, input=password, env=environment, cwd=ROOT, text=True, check=True, capture_output=True)
+
+
+def _tell(platform: Platform, walked: Walked, data_dir: Path, story: Story) -> None:
+    gateway = platform.gateway_url
+    story.chapter("Where to look")
+    story.say(f"  before, as uploaded     {walked.before}")
+    story.say(f"  after, as published     {walked.after}")
+    story.say(f"  gateway                 {gateway}")
+    for service in ("identity", "ingest", "moderation", "feed"):
+        story.say(f"  {service + ' API':<22}  {gateway}/api/{service}/docs")
+    for service in ("identity", "ingest", "redactor", "moderation", "feed"):
+        story.say(f"  {service + ' metrics':<22}  {platform.addresses[service]}/metrics")
+    story.say(f"  accounts to sign in     {data_dir / 'accounts.json'}")
+    story.say(f"  what runs where         {data_dir / 'addresses.json'}")
+
+
+def _as_interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

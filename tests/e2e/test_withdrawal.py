@@ -1,0 +1,146 @@
+"""Withdrawn is gone: from every route, every bucket, every topic, and from a rebuild."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from minio import Minio
+
+from deploy.local import Platform
+from deploy.local.client import Person, wait_until
+from shared.events import EVENTS, CaseWithdrawn, partition_for
+from tests.e2e.conftest import published, submitted
+
+pytestmark = pytest.mark.platform
+ROOT = Path(__file__).parents[2]
+
+
+def objects_of(stack: Platform, case_id: str) -> list[str]:
+    """Every object of the case in any bucket, seen with the administrator's rights."""
+    store: Minio = stack.admin_s3()
+    return [
+        f"{bucket.name}/{found.object_name}"
+        for bucket in store.list_buckets()
+        for found in store.list_objects(bucket.name, prefix=f"{case_id}/", recursive=True)
+        if not found.is_dir
+    ]
+
+
+async def records_of(stack: Platform, case_id: str, ids: set[str]) -> dict[str, list[bytes | None]]:
+    """Topic -> values in the log, oldest first, of records that concern the case."""
+    found: dict[str, list[bytes | None]] = {}
+    consumer = AIOKafkaConsumer(**stack.admin_kafka(), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        for event in EVENTS:
+            place = TopicPartition(event.topic, partition_for(case_id))
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            end = (await consumer.end_offsets([place]))[place]
+            while await consumer.position(place) < end:
+                for record in (await consumer.getmany(place, timeout_ms=500)).get(place, []):
+                    if record.key.decode() in ids:
+                        found.setdefault(event.topic, []).append(record.value)
+    finally:
+        await consumer.stop()
+    return found
+
+
+def test_a_withdrawn_case_is_gone_everywhere(
+    stack: Platform, author: Person, moderator: Person, colleague: Person, photo: bytes
+) -> None:
+    case_id = published(author, moderator, photo)
+    comment_id = colleague.comment(case_id, "An answer that must go too.")["comment_id"]
+    wait_until("the comment", lambda: colleague.comments(case_id))
+    case = colleague.read(case_id)
+    assert case
+    picture_id = case["pictures"][0]["picture_id"]
+    addresses = [r["url"] for f in case["pictures"][0]["frames"] for r in f["renditions"]]
+    assert objects_of(stack, case_id)
+
+    author.withdraw(case_id)
+
+    wait_until("the case to leave the feed", lambda: colleague.read(case_id) is None, within_s=20)
+    for address in addresses:
+        path = address if address.startswith("/api/") else f"/api/feed{address}"
+        assert colleague._http.get(path).status_code == httpx.codes.NOT_FOUND
+    for service, path in [
+        ("feed", f"/cases/{case_id}/comments"),
+        ("moderation", f"/cases/{case_id}"),
+        ("ingest", f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"),
+    ]:
+        answer = moderator.raw("GET", service, path)
+        assert answer.status_code in (403, 404, 409, 410), f"{service}{path}: {answer.status_code}"
+    assert author.case(case_id)["state"] == "withdrawn"
+    wait_until("the objects to be erased", lambda: not objects_of(stack, case_id), within_s=30)
+
+    ids = {case_id, picture_id, comment_id}
+
+    def all_tombstones() -> dict[str, list[bytes | None]] | None:
+        logs = asyncio.run(records_of(stack, case_id, ids))
+        last = {topic: values[-1] for topic, values in logs.items() if topic != CaseWithdrawn.topic}
+        return logs if last and all(value is None for value in last.values()) else None
+
+    logs = wait_until("a tombstone at the end of every topic", all_tombstones, within_s=30)
+    ledger = logs.pop(CaseWithdrawn.topic)
+    assert ledger
+    assert json.loads(ledger[-1] or b"null")["case_id"] == case_id
+    assert "fracture" not in str(ledger)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "services.feed", "rebuild"],
+        env=os.environ | stack.service_env("feed"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert colleague.read(case_id) is None
+
+
+def test_compaction_makes_the_old_records_disappear_from_a_fresh_read(
+    stack: Platform, author: Person, moderator: Person, radiograph: bytes
+) -> None:
+    case_id = published(author, moderator, radiograph)
+    kept = published(author, moderator, radiograph)
+    picture_id = (author.read(case_id) or {})["pictures"][0]["picture_id"]
+    stack.compact_soon()
+    author.withdraw(case_id)
+    wait_until("the objects to be erased", lambda: not objects_of(stack, case_id), within_s=30)
+
+    def compacted() -> bool:
+        stack.roll_segments()
+        logs = asyncio.run(records_of(stack, case_id, {case_id, picture_id}))
+        logs.pop(CaseWithdrawn.topic, None)
+        return not [value for values in logs.values() for value in values if value is not None]
+
+    wait_until("the old records to disappear", compacted, within_s=120, every_s=2)
+    others = asyncio.run(records_of(stack, kept, {kept}))
+    assert any(value for values in others.values() for value in values), "another case's records stay"
+
+
+def test_a_case_withdrawn_before_approval_never_appears(author: Person, moderator: Person, radiograph: bytes) -> None:
+    case_id = submitted(author, radiograph)
+    moderator.claim_when_queued(case_id)
+    picture = moderator.review(case_id)["pictures"][0]
+    moderator.look_at(picture, case_id)
+    moderator.decide(case_id, picture)
+    author.withdraw(case_id)
+    answer = moderator.raw("POST", "moderation", f"/cases/{case_id}/approval")
+    wait_until("ingest and feed to agree", lambda: author.case(case_id)["state"] == "withdrawn")
+    wait_until("no trace in the feed", lambda: author.read(case_id) is None, within_s=20)
+    assert answer.status_code in (200, 404, 409, 410)
+
+
+def test_only_the_author_may_withdraw(author: Person, colleague: Person, moderator: Person, radiograph: bytes) -> None:
+    case_id = published(author, moderator, radiograph)
+    answer = colleague.raw("POST", "ingest", f"/cases/{case_id}/withdrawal")
+    assert answer.status_code in (403, 404)
+    assert author.read(case_id)
