@@ -184,6 +184,10 @@ class Bus:
         )
         PUBLISHED.labels(message.topic).inc()
 
+    async def purge_dead_letters(self, *mentions: str) -> int:
+        """Erase this service's dead letters that mention one of the ids (a withdrawn case, its pictures)."""
+        return await dead_letters.purge(self.service, kafka_client_options(self._settings), mentions)
+
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
