@@ -78,8 +78,9 @@ def pinned_jars() -> dict[str, str]:
 
 
 def _fill_kafka(draft: Path) -> None:
-    from jgo import EnvironmentBuilder, LinkStrategy, MavenContext  # type: ignore[import-untyped]
-    from jgo.constants import MAVEN_CENTRAL_URL  # type: ignore[import-untyped]
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.env import EnvironmentBuilder, LinkStrategy
+    from jgo.maven import MavenContext
 
     with tempfile.TemporaryDirectory(prefix="maven.part-", dir=draft.parent) as work:
         context = MavenContext(

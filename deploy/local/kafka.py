@@ -15,8 +15,8 @@ from deploy.local import parts
 from deploy.local.credentials import write_private
 from deploy.local.ports import HOST, listening
 from deploy.local.processes import PlatformError
+from deploy.local.provision import ADMIN
 
-ADMIN = "admin"
 CLUSTER_ID = "Q29uc2lsaXVtTG9jYWwwMQ"  # 22 characters of base64: "ConsiliumLocal01"
 # Small on purpose: one broker on a developer's machine, few clients, little data.
 HEAP_MB = 384
@@ -168,7 +168,7 @@ class Kafka:
 
 def answers(admin: Mapping[str, Any]) -> bool:
     """Whether the cluster answers within two seconds."""
-    client = AdminClient({**admin, "log_level": 0, "logger": _SILENT})
+    client = AdminClient({**admin, "log_level": 0}, logger=_SILENT)
     with contextlib.suppress(KafkaException):
         return bool(client.list_topics(timeout=2).brokers)
     return False

@@ -1,10 +1,9 @@
-"""One mongod as a replica set of one (transactions and change streams need it), with a password from the first moment."""
+"""One mongod as a replica set of one (transactions and change streams need it), closed by a password from the start."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
@@ -12,10 +11,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from deploy.local import parts
 from deploy.local.credentials import write_private
 from deploy.local.ports import HOST, listening
+from deploy.local.provision import ADMIN, REPLICA_SET, mongo_uri
 
-ADMIN = "admin"
-REPLICA_SET = "rs0"
-_NOT_YET_INITIATED = 94
 _UNAUTHORIZED = (13, 18)  # Unauthorized, AuthenticationFailed
 _TIMEOUTS = "connectTimeoutMS=2000&serverSelectionTimeoutMS=2000"
 
@@ -37,7 +34,7 @@ class Mongo:
     @property
     def admin_uri(self) -> str:
         """Connection string of the administrator."""
-        return uri(self.address, ADMIN, self._password)
+        return mongo_uri(self.address, ADMIN, self._password)
 
     def prepare(self) -> list[str]:
         """Write the key file, make the folder, and return the server's command."""
@@ -99,11 +96,6 @@ class Mongo:
 
     def _members(self) -> dict[str, Any]:
         return {"_id": REPLICA_SET, "members": [{"_id": 0, "host": self.address}]}
-
-
-def uri(address: str, user: str, password: str) -> str:
-    """Connection string of a user of the replica set at `address`; users live in the database `admin`."""
-    return f"mongodb://{quote(user)}:{quote(password)}@{address}/?replicaSet={REPLICA_SET}&authSource=admin"
 
 
 def _client(address: str) -> "MongoClient[dict[str, Any]]":

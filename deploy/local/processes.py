@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LOG_TAIL_LINES = 12
+LOG_KEPT_BYTES = 20_000_000  # a longer log is set aside at the next start; the one set aside before goes
 _POLL_FIRST_S = 0.05
 _POLL_MAX_S = 0.4
 
@@ -35,6 +36,7 @@ class Child:
     started_ticks: int
     boot_id: str
     log: str
+    grace_s: float  # from SIGTERM to SIGKILL
 
     @property
     def alive(self) -> bool:
@@ -147,6 +149,7 @@ class Processes:
         cwd: Path,
         ready: Callable[[], bool],
         deadline_s: float = 60.0,
+        grace_s: float = 20.0,
     ) -> Child:
         """Start `command` as child `name` and return once `ready()` is true.
 
@@ -156,7 +159,7 @@ class Processes:
         """
         if name in self.running():
             raise PlatformError(f"{name} is running already (process {self.running()[name].pid}).")
-        child = self._spawn(name, command, env, cwd)
+        child = self._spawn(name, command, env, cwd, grace_s)
         log = Path(child.log)
 
         def ready_or_dead() -> bool:
@@ -167,30 +170,29 @@ class Processes:
         try:
             wait_until(ready_or_dead, deadline_s, f"Becoming ready: {name}")
         except PlatformError as failure:
-            self.stop(name, grace_s=5)
+            self.stop_all([name])
             if str(log) in str(failure):
                 raise
             raise PlatformError(f"{failure} The end of {log}:\n{tail(log)}") from failure
         except BaseException:
-            self.stop(name, grace_s=5)
+            self.stop_all([name])
             raise
         return child
 
-    def stop(self, name: str, grace_s: float = 20.0) -> None:
-        """End child `name`: SIGTERM, and SIGKILL for it and what it left behind after `grace_s` seconds."""
-        self.stop_all([name], grace_s)
+    def stop_all(self, names: Sequence[str] | None = None) -> None:
+        """End the given children (default: all) together: SIGTERM, then SIGKILL for what is left after their grace.
 
-    def stop_all(self, names: Sequence[str] | None = None, grace_s: float = 20.0) -> None:
-        """End the given children (default: all) together. Unknown or dead names are no error."""
+        Unknown or dead names are no error.
+        """
         recorded = self.recorded()
         children = [recorded[name] for name in (recorded if names is None else names) if name in recorded]
         alive = [child for child in children if self._alive(child)]
+        begin = time.monotonic()
         for child in alive:
             _signal(child, signal.SIGTERM)
-        end = time.monotonic() + grace_s
-        while any(self._alive(child, reap=False) for child in alive) and time.monotonic() < end:
-            time.sleep(_POLL_FIRST_S)
-        for child in alive:
+        for child in sorted(alive, key=lambda child: child.grace_s):
+            while child.alive and time.monotonic() < begin + child.grace_s:
+                time.sleep(_POLL_FIRST_S)
             self._sweep(child)
         self._forget({child.name for child in children})
 
@@ -202,9 +204,13 @@ class Processes:
         self._sweep(child)
         self._forget({name})
 
-    def _spawn(self, name: str, command: Sequence[str | Path], env: Mapping[str, str], cwd: Path) -> Child:
+    def _spawn(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, grace_s: float
+    ) -> Child:
         self._log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self._log_dir / f"{name}.log"
+        if log.exists() and log.stat().st_size > LOG_KEPT_BYTES:
+            log.replace(log.with_suffix(".log.old"))
         with log.open("ab") as output:
             handle = subprocess.Popen(
                 [str(part) for part in command],
@@ -217,7 +223,7 @@ class Processes:
                 umask=0o077,
             )
         ticks = started_ticks(handle.pid)
-        child = Child(name, handle.pid, -1 if ticks is None else ticks, boot_id(), str(log))
+        child = Child(name, handle.pid, -1 if ticks is None else ticks, boot_id(), str(log), grace_s)
         with self._guard:
             self._handles[handle.pid] = handle
             self._write([*(other for other in self.recorded().values() if other.name != name), child])
@@ -235,9 +241,8 @@ class Processes:
         else:
             wait_until(lambda: not child.alive, 10, f"The end of {child.name} (process {child.pid})")
 
-    def _alive(self, child: Child, *, reap: bool = True) -> bool:
-        if reap:
-            self._reap()
+    def _alive(self, child: Child) -> bool:
+        self._reap()
         return child.alive
 
     def _reap(self) -> None:

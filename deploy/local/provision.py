@@ -1,7 +1,9 @@
 """Prepare Kafka, MongoDB and the object store for the five services: topics, rights, users, buckets.
 
-Everything comes from environment variables (or files in `SECRETS_DIR` of the same name in lower case), so that the
-same code serves the local platform, the Compose job and the Kubernetes Job: `python -m deploy.local provision`.
+Everything comes from environment variables, secrets also from files in `SECRETS_DIR` named like them in lower case, so
+that the same code serves the local platform, the Compose job and the Kubernetes Job (`python -m deploy.local
+provision`): KAFKA_BOOTSTRAP_SERVERS, ADMIN_KAFKA_PASSWORD, MONGO_ADDRESS, ADMIN_MONGO_PASSWORD (or ADMIN_MONGO_URI),
+S3_ENDPOINT, ADMIN_S3_SECRET_KEY, and for each service <SERVICE>_KAFKA_PASSWORD and <SERVICE>_MONGO_PASSWORD.
 Running it again changes nothing, except that passwords and rights are set to what the variables and the code say.
 
 A service gets: write on the topics it emits, read on those it consumes, its own dead-letter topics, the consumer
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -31,16 +34,18 @@ from confluent_kafka.admin import (
 )
 from minio import Minio
 from minio.error import MinioException, S3Error
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from deploy.local.processes import PlatformError
 from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
 
 ADMIN = "admin"
+REPLICA_SET = "rs0"
 SERVICES = ("identity", "ingest", "redactor", "moderation", "feed")
 DATABASES: dict[str, tuple[str, ...]] = {
     "identity": ("identity",),
@@ -96,13 +101,16 @@ class ProvisionSettings(BaseSettings):
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
     kafka_security_protocol: str = "SASL_PLAINTEXT"
     kafka_sasl_mechanism: str = "SCRAM-SHA-256"
-    kafka_admin_username: str = ADMIN
-    kafka_admin_password: SecretStr
-    mongo_admin_uri: SecretStr
+    admin_kafka_username: str = ADMIN
+    admin_kafka_password: SecretStr
+    mongo_address: str = "127.0.0.1:27017"
+    admin_mongo_username: str = ADMIN
+    admin_mongo_password: SecretStr = SecretStr("")
+    admin_mongo_uri: SecretStr = SecretStr("")  # instead of the three above, where the connection needs more
     s3_endpoint: str = "127.0.0.1:8333"
-    s3_admin_access_key: str = ADMIN
-    s3_admin_secret_key: SecretStr
     s3_secure: bool = False
+    admin_s3_access_key: str = ADMIN
+    admin_s3_secret_key: SecretStr
 
     def kafka(self) -> dict[str, Any]:
         """confluent-kafka settings of the administrator."""
@@ -110,18 +118,44 @@ class ProvisionSettings(BaseSettings):
             "bootstrap.servers": self.kafka_bootstrap_servers,
             "security.protocol": self.kafka_security_protocol,
             "sasl.mechanism": self.kafka_sasl_mechanism,
-            "sasl.username": self.kafka_admin_username,
-            "sasl.password": self.kafka_admin_password.get_secret_value(),
+            "sasl.username": self.admin_kafka_username,
+            "sasl.password": self.admin_kafka_password.get_secret_value(),
         }
+
+    def mongo_uri(self) -> str:
+        """Connection string of the administrator."""
+        return self.admin_mongo_uri.get_secret_value() or mongo_uri(
+            self.mongo_address, self.admin_mongo_username, self.admin_mongo_password.get_secret_value()
+        )
+
+    def s3(self) -> Minio:
+        """The administrator's client."""
+        return s3_client(
+            self.s3_endpoint,
+            self.admin_s3_access_key,
+            self.admin_s3_secret_key.get_secret_value(),
+            secure=self.s3_secure,
+        )
+
+
+def mongo_uri(address: str, user: str, password: str) -> str:
+    """Connection string of a user of the replica set at `address` (host:port); users live in the database `admin`."""
+    return f"mongodb://{quote(user)}:{quote(password)}@{address}/?replicaSet={REPLICA_SET}&authSource=admin"
+
+
+def s3_client(endpoint: str, access_key: str, secret_key: str, *, secure: bool = False, timeout_s: float = 20) -> Minio:
+    """An S3 client that gives up after `timeout_s` seconds instead of trying for minutes."""
+    pool = PoolManager(timeout=Timeout(timeout_s), retries=Retry(2, backoff_factor=0.2))
+    return Minio(
+        endpoint, access_key=access_key, secret_key=secret_key, secure=secure, http_client=pool, region="us-east-1"
+    )
 
 
 def identities(secrets: Mapping[str, str]) -> dict[str, Any]:
     """SeaweedFS's S3 configuration: one identity a user, its name the access key, `secrets[name]` the secret key."""
     found = []
     for name, secret in secrets.items():
-        rights = [
-            f"{action}:{bucket}" for bucket, users in BUCKETS.items() for action in users.get(name, ())
-        ]
+        rights = [f"{action}:{bucket}" for bucket, users in BUCKETS.items() for action in users.get(name, ())]
         found.append(
             {
                 "name": name,
@@ -134,9 +168,7 @@ def identities(secrets: Mapping[str, str]) -> dict[str, Any]:
 
 def topics() -> dict[str, int]:
     """Every topic that exists, with its number of partitions."""
-    dead = {
-        dead_topic(event.topic, service): 1 for service, events in CONSUMES.items() for event in events
-    }
+    dead = {dead_topic(event.topic, service): 1 for service, events in CONSUMES.items() for event in events}
     return {event.topic: PARTITIONS for event in EVENTS} | dead
 
 
@@ -206,32 +238,38 @@ def provision_s3(store: Minio) -> None:
                     raise
 
 
-def provision_from_environment(environment: Mapping[str, str] | None = None) -> None:
-    """The job: everything above, with what the environment says. Raises PlatformError in sentences."""
-    environment = os.environ if environment is None else environment
-    secrets_dir = Path(environment.get("SECRETS_DIR", "/run/secrets"))
-    settings = ProvisionSettings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)
-
-    def secret(name: str) -> str:
-        file = secrets_dir / name
-        found = environment.get(name.upper()) or (file.read_text().strip() if file.exists() else "")
-        if not found:
-            raise PlatformError(f"Set {name.upper()}, or put the secret into the file {file}.")
-        return found
-
+def provision(settings: ProvisionSettings, secret: Callable[[str], str], options: TopicOptions) -> None:
+    """Prepare all three. `secret("ingest_kafka_password")` gives a service's password; Raises PlatformError."""
     kafka_passwords = {service: secret(f"{service}_kafka_password") for service in SERVICES}
     mongo_passwords = {service: secret(f"{service}_mongo_password") for service, used in DATABASES.items() if used}
-    provision_kafka(settings.kafka(), kafka_passwords, TopicOptions(), settings.kafka_sasl_mechanism)
-    provision_mongo(settings.mongo_admin_uri.get_secret_value(), mongo_passwords)
-    provision_s3(
-        Minio(
-            settings.s3_endpoint,
-            access_key=settings.s3_admin_access_key,
-            secret_key=settings.s3_admin_secret_key.get_secret_value(),
-            secure=settings.s3_secure,
-            region="us-east-1",
-        )
-    )
+    provision_mongo(settings.mongo_uri(), mongo_passwords)
+    provision_s3(settings.s3())
+    provision_kafka(settings.kafka(), kafka_passwords, options, settings.kafka_sasl_mechanism)
+
+
+def provision_from_environment() -> None:
+    """The job: everything above, with what the environment and `SECRETS_DIR` say."""
+    folder = secrets_dir()
+    try:
+        settings = ProvisionSettings(_secrets_dir=folder if folder.is_dir() else None)
+    except ValidationError as incomplete:
+        missing = ", ".join(str(error["loc"][0]).upper() for error in incomplete.errors())
+        raise PlatformError(f"Set {missing}, or put each into a file of that name in lower case in {folder}.") from None
+    provision(settings, secret_from_environment, TopicOptions())
+
+
+def secrets_dir() -> Path:
+    """Where secrets may lie as files."""
+    return Path(os.environ.get("SECRETS_DIR", "/run/secrets"))
+
+
+def secret_from_environment(name: str) -> str:
+    """The secret `name` (lower case): the variable of that name, else the file. Raises PlatformError without one."""
+    file = secrets_dir() / name
+    found = os.environ.get(name.upper()) or (file.read_text().strip() if file.exists() else "")
+    if not found:
+        raise PlatformError(f"Set {name.upper()}, or put the secret into the file {file}.")
+    return found
 
 
 def _allow(user: str, kind: ResourceType, name: str, pattern: ResourcePatternType, act: AclOperation) -> AclBinding:

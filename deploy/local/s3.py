@@ -7,13 +7,12 @@ from pathlib import Path
 
 from minio import Minio
 from minio.error import MinioException
-from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from deploy.local import parts
 from deploy.local.credentials import write_private
 from deploy.local.ports import HOST, listening
-from deploy.local.provision import ADMIN, identities
+from deploy.local.provision import ADMIN, identities, s3_client
 
 
 class S3:
@@ -93,15 +92,7 @@ class S3:
 
     def admin(self, timeout_s: float = 20) -> Minio:
         """The administrator's client."""
-        return client(self.endpoint, ADMIN, self._secrets[ADMIN], timeout_s=timeout_s)
-
-
-def client(endpoint: str, access_key: str, secret_key: str, *, secure: bool = False, timeout_s: float = 20) -> Minio:
-    """An S3 client that gives up after `timeout_s` seconds instead of trying for minutes."""
-    pool = PoolManager(timeout=Timeout(timeout_s), retries=Retry(2, backoff_factor=0.2))
-    return Minio(
-        endpoint, access_key=access_key, secret_key=secret_key, secure=secure, http_client=pool, region="us-east-1"
-    )
+        return s3_client(self.endpoint, ADMIN, self._secrets[ADMIN], timeout_s=timeout_s)
 
 
 _SECURITY = """\

@@ -1,0 +1,101 @@
+"""The five services as processes of this machine: what each gets told, and whether it can do its work."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from deploy.local.credentials import Credentials
+from deploy.local.ports import HOST
+from deploy.local.provision import DATABASES, mongo_uri
+
+WITH_WRAPPING_KEY = ("ingest", "redactor")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the platform's parts answer; the same in all ways of running them."""
+
+    kafka: str
+    mongo: str
+    s3: str
+    kafka_security_protocol: str = "SASL_PLAINTEXT"
+    kafka_sasl_mechanism: str = "SCRAM-SHA-256"
+    s3_secure: bool = False
+
+
+def environment_of(
+    service: str, where: Addresses, ports: Mapping[str, int], credentials: Credentials, weights: Path
+) -> dict[str, str]:
+    """The variables of one service: its own credentials and no other's.
+
+    Variables of ours with the service's prefix (`REDACTOR_WORKERS=1 make up`) reach it too.
+    """
+    settings = {
+        "host": HOST,
+        "port": str(ports[service]),
+        "log_format": os.environ.get("LOG_FORMAT", "json"),
+        "kafka_bootstrap_servers": where.kafka,
+        "kafka_security_protocol": where.kafka_security_protocol,
+        "kafka_sasl_mechanism": where.kafka_sasl_mechanism,
+        "kafka_username": service,
+        "kafka_password": credentials.password(f"{service}_kafka_password"),
+        "s3_endpoint": where.s3,
+        "s3_secure": str(where.s3_secure).lower(),
+        "s3_access_key": os.environ.get(f"{service.upper()}_S3_ACCESS_KEY", service),
+        "s3_secret_key": credentials.password(f"{service}_s3_secret_key"),
+        "jwks_url": f"http://{HOST}:{ports['identity']}/.well-known/jwks.json",
+    }
+    if DATABASES[service]:
+        settings["mongo_database"] = DATABASES[service][0]
+        settings["mongo_uri"] = mongo_uri(where.mongo, service, credentials.password(f"{service}_mongo_password"))
+    if service in WITH_WRAPPING_KEY:
+        settings["wrapping_key_file"] = str(credentials.key_file("wrapping_key"))
+    if service == "identity":
+        settings["signing_key_file"] = str(credentials.path("identity_signing_key.pem"))
+    if service == "redactor":
+        settings["group"] = "both"
+        settings["weights_dir"] = str(weights)
+    named = {f"{service.upper()}_{name.upper()}": value for name, value in settings.items()}
+    given = {name: value for name, value in os.environ.items() if name.startswith(f"{service.upper()}_")}
+    return {**given, **named, "ROLE": "all"}
+
+
+def process_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """`variables` on top of what a Python process needs of ours; nobody else's settings or secrets."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+        or name.startswith(("LC_", "OPENBLAS_"))
+    }
+    # Few allocator arenas: services with thread pools would keep tens of MB more resident.
+    return {**kept, "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2", **variables}
+
+
+def command(service: str) -> list[str]:
+    """How a service is served."""
+    return [sys.executable, "-m", f"services.{service}", "serve"]
+
+
+def ready(url: str) -> bool:
+    """Whether the service at `url` says that it can do its work now."""
+    try:
+        with urlopen(f"{url}/readyz", timeout=5) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (HTTPError, URLError, OSError):
+        return False
+
+
+def complaint(url: str) -> str:
+    """What a service that is not ready says about itself; empty where it says nothing."""
+    try:
+        with urlopen(f"{url}/readyz", timeout=5):  # noqa: S310 - our own http address
+            return ""
+    except HTTPError as unready:
+        return unready.read(2000).decode(errors="replace")
+    except (URLError, OSError):
+        return ""
