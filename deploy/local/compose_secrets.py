@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from deploy.local.credentials import Credentials, write_private
-from deploy.local.mongo import uri
-from deploy.local.provision import ADMIN, BUCKETS, DATABASES, SERVICES, identities
+from deploy.local.provision import ADMIN, BUCKETS, DATABASES, SERVICES, identities, mongo_uri
 
 DEFAULT_FOLDER = Path(".data/compose-secrets")
 MONGO = "mongo:27017"
@@ -26,14 +25,15 @@ def make(folder: Path, mongo: str = MONGO) -> list[Path]:
     credentials = Credentials(folder, environment={})
     for service in SERVICES:
         credentials.password(f"{service}_kafka_password")
-    credentials.password("kafka_admin_password")
+    credentials.password("admin_kafka_password")
     credentials.password("mongo_cluster_key")
-    for user in (ADMIN, *(service for service, databases in DATABASES.items() if databases)):
-        name = "mongo_admin" if user == ADMIN else f"{user}_mongo"
-        _keep(folder / f"{name}_uri", uri(mongo, user, credentials.password(f"{name}_password")))
+    credentials.password("admin_mongo_password")
+    for service in (service for service, databases in DATABASES.items() if databases):
+        password = credentials.password(f"{service}_mongo_password")
+        _keep(folder / f"{service}_mongo_uri", mongo_uri(mongo, service, password))
     users = sorted({service for rights in BUCKETS.values() for service in rights})
     keys = {service: credentials.password(f"{service}_s3_secret_key") for service in users}
-    keys[ADMIN] = credentials.password("s3_admin_secret_key")
+    keys[ADMIN] = credentials.password("admin_s3_secret_key")
     _keep(folder / "s3_identities", json.dumps(identities(keys), indent=1))
     credentials.key_file("wrapping_key")
     if not (folder / "signing_key").exists():
