@@ -1,0 +1,121 @@
+"""What is covered and how: boxes, thresholds, the reasons for which a picture cannot be read. Pure: no pixels here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from shared.events import Box, Region, RegionKind
+
+BLOCK_PX = 16
+"""Painted boxes grow outward to this grid: a JPEG codes colour in blocks of 16 by 16 pixels, and the ringing that
+it leaves round a letter reaches to the edge of the letter's block, where it would still tell what stood there."""
+
+MAX_FRAMES = 50
+"""Frames that are read from one DICOM file; a longer one is refused, never cut silently."""
+
+
+class Reason(StrEnum):
+    """Why a picture could not be redacted: stable codes, shown to the author and the moderator."""
+
+    NOT_A_PICTURE = "not_a_picture"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED = "truncated"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    DECODER_FAILED = "decoder_failed"
+    TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
+    ORIGINAL_MISSING = "original_missing"
+
+
+class Unreadable(Exception):
+    """This picture cannot be redacted, now or later: a person must see the reason. Never retried."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["Unreadable"], tuple[Reason, str]]:
+        return Unreadable, (self.reason, self.detail)  # it crosses from the worker process to the service
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Scores from 0 to 1 above which something found is painted: low, since a miss costs more than an extra box."""
+
+    face: float = 0.25  # CenterFace, in each of four turns
+    face_small: float = 0.6  # BlazeFace full range, in each of four turns
+    text_pixel: float = 0.3  # a pixel of the text map
+    text: float = 0.45  # the mean over a text box
+    mark: float = 0.9  # a clinical mark is given back only when it is read at least this surely
+
+
+def clip(box: Box, width: int, height: int) -> Box | None:
+    """The part of `box` that lies in a picture of this size, or None where nothing does."""
+    left, top = max(0, box[0]), max(0, box[1])
+    right, bottom = min(width, box[0] + box[2]), min(height, box[1] + box[3])
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def padded(region: Region) -> Box:
+    """The box with the margin that its kind needs: finders draw tight boxes, identifiers reach beyond them.
+
+    Faces 18 % of each side (hair line, chin and ears tell who it is); text and codes 15 % of the shorter side and
+    at least 4 pixels (the text finder's own boxes have a margin already). What a person drew is taken as drawn.
+    """
+    left, top, width, height = region.box
+    if region.kind is RegionKind.FACE:
+        across, down = round(width * 0.18), round(height * 0.18)
+    elif region.kind is RegionKind.MANUAL:
+        across = down = 0
+    else:
+        across = down = max(4, round(min(width, height) * 0.15))
+    return left - across, top - down, width + 2 * across, height + 2 * down
+
+
+def aligned(box: Box, width: int, height: int, block: int = BLOCK_PX) -> Box | None:
+    """`box` grown outward to the grid of `block` pixels and cut to the picture; None where nothing is left."""
+    inside = clip(box, width, height)
+    if inside is None:
+        return None
+    left, top = inside[0] // block * block, inside[1] // block * block
+    right, bottom = -(-(inside[0] + inside[2]) // block) * block, -(-(inside[1] + inside[3]) // block) * block
+    return clip((left, top, right - left, bottom - top), width, height)
+
+
+def painted_boxes(regions: Iterable[Region], width: int, height: int) -> list[Box]:
+    """What is filled for these regions, in pixels of the upright picture."""
+    boxes = (aligned(padded(region), width, height) for region in regions)
+    return [box for box in boxes if box is not None]
+
+
+def area(box: Box) -> int:
+    """Pixels in `box`."""
+    return box[2] * box[3]
+
+
+def overlap(one: Box, other: Box) -> int:
+    """Pixels that two boxes share."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return across * down if across > 0 and down > 0 else 0
+
+
+def merged(regions: Sequence[Region], *, shared_part: float = 0.5) -> list[Region]:
+    """One region where several finders, turns or scales saw the same thing: the surest stays.
+
+    The same thing: same kind, and either more than `shared_part` of their union is shared, or nine tenths of the
+    weaker box lie inside the surer one. What only overlaps stays: together they cover more.
+    """
+    kept: list[Region] = []
+    for region in sorted(regions, key=lambda region: (-region.score, region.box)):
+        for other in kept:
+            shared = overlap(region.box, other.box)
+            union = area(region.box) + area(other.box) - shared
+            if other.kind is region.kind and (shared > shared_part * union or shared > 0.9 * area(region.box)):
+                break
+        else:
+            kept.append(region)
+    return sorted(kept, key=lambda region: (region.kind.value, region.box))

@@ -1,0 +1,1 @@
+"""Pixels in, painted pixels out: decode, paint, encode, and the processes in which that happens."""

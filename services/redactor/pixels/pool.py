@@ -1,0 +1,166 @@
+"""Pixel work in processes of their own: the event loop is never blocked, and a hostile picture costs only its worker.
+
+Each worker is a pool of one, so that a worker's death is the fault of exactly the picture it was given. Address space
+and time are limited by the kernel, since a decoder stuck in C hears nothing else.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.redactor.domain import Reason, Thresholds, Unreadable
+from services.redactor.pixels.redact import Redacted, Redactor
+from services.redactor.weights import require
+from shared.events import PictureKind, Region
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+"""A picture that kills its worker this often is unreadable; once may be the machine's fault (the OOM killer's)."""
+
+PICTURES_PER_WORKER = 500
+"""Then the worker is replaced: whatever a native library leaked goes with it."""
+
+Boxes = Mapping[int, Sequence[Region]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one picture may cost. `memory_bytes` is address space: models and libraries take about 1.5 GB of it."""
+
+    time_s: float = 300.0
+    memory_bytes: int = 4 * 2**30
+    max_pixels: int = 60_000_000
+
+
+class PixelPool:
+    """Redacts in `workers` processes. Open it before use, close it at the end; a broken worker is replaced.
+
+    Raises WeightsMissing at once where the weights are not there, not in the worker where nobody would see it.
+    """
+
+    def __init__(
+        self, weights_dir: Path, *, workers: int, limits: Limits | None = None, thresholds: Thresholds | None = None
+    ) -> None:
+        self._weights_dir = require(weights_dir)
+        self._limits = limits or Limits()
+        self._thresholds = thresholds or Thresholds()
+        self.workers = workers
+        self._idle: asyncio.LifoQueue[ProcessPoolExecutor] = asyncio.LifoQueue()  # the warm one first
+        self._all: set[ProcessPoolExecutor] = set()
+        for _ in range(workers):
+            self._idle.put_nowait(self._new_worker())
+
+    async def redact(self, data: bytes, boxes: Boxes | None = None, kind: PictureKind | None = None) -> Redacted:
+        """`Redactor.redact` in a worker, when one is free. Raises Unreadable; never anything for a bad picture."""
+        reason = Reason.DECODER_FAILED
+        for _ in range(TRIES):
+            worker = await self._idle.get()
+            began = time.monotonic()
+            try:
+                call = worker.submit(_redact, data, boxes, kind, self._limits.time_s)
+                return await asyncio.wrap_future(call)
+            except BrokenProcessPool:
+                late = time.monotonic() - began >= self._limits.time_s
+                reason = Reason.TIME_LIMIT if late else Reason.DECODER_FAILED
+                log.warning("a picture ended its worker process: %s", "time limit" if late else "killed or crashed")
+                self._discard(worker)
+                worker = self._new_worker()
+            finally:
+                self._idle.put_nowait(worker)
+        raise Unreadable(reason, f"ended {TRIES} worker processes")
+
+    async def warm_up(self) -> None:
+        """Start every worker and let it load its models: the first picture should not wait for that."""
+        await asyncio.gather(*(asyncio.wrap_future(worker.submit(os.getpid)) for worker in self._all))
+
+    def close(self) -> None:
+        """End all workers, also one that is at work: a half-done picture has left nothing behind."""
+        for worker in list(self._all):
+            self._discard(worker)
+
+    def _new_worker(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        worker = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=context,
+            initializer=_start,
+            initargs=(self._weights_dir, self._thresholds, self._limits),
+            max_tasks_per_child=PICTURES_PER_WORKER,
+        )
+        self._all.add(worker)
+        return worker
+
+    def _discard(self, worker: ProcessPoolExecutor) -> None:
+        self._all.discard(worker)
+        processes = list((worker._processes or {}).values())
+        worker.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                process.kill()
+
+
+_redactor: Redactor | None = None
+
+
+def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits) -> None:
+    global _redactor
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
+    _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels)
+
+
+def _leave_with_parent() -> None:
+    """A parent that is killed cannot close its pool; without this its workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _redact(data: bytes, boxes: Boxes | None, kind: PictureKind | None, time_limit_s: float) -> Redacted:
+    assert _redactor is not None
+    # The default action of SIGALRM ends the process, wherever in native code it is.
+    signal.setitimer(signal.ITIMER_REAL, time_limit_s)
+    try:
+        return _redactor.redact(data, boxes, kind)
+    except MemoryError as error:
+        raise Unreadable(Reason.MEMORY_LIMIT) from error
+    except Unreadable:
+        raise
+    except Exception as error:
+        if _out_of_memory(error):
+            raise Unreadable(Reason.MEMORY_LIMIT) from error
+        raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _trim()
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """OpenCV and onnxruntime tell of it only in words."""
+    said = str(error).lower()
+    return any(words in said for words in ("insufficient memory", "bad_alloc", "bad allocation", "failed to allocate"))
+
+
+def _trim() -> None:
+    """Hand freed memory back to the system: after one great picture the worker would keep its peak for ever."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
