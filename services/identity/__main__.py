@@ -18,6 +18,8 @@ from pymongo.errors import PyMongoError
 
 from services.identity.domain import (
     Account,
+    AccountUnknown,
+    AlreadyTaken,
     EmailMalformed,
     MoveRefused,
     PasswordTooWeak,
@@ -28,7 +30,7 @@ from services.identity.domain import (
 )
 from services.identity.routes import WEAK_PASSWORD
 from services.identity.settings import Settings
-from services.identity.store.accounts import Accounts, AccountUnknown, AlreadyTaken
+from services.identity.store.accounts import Accounts
 from services.identity.store.passwords import Passwords
 from shared import log, web
 from shared.events import Profession, Role, Specialty

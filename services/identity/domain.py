@@ -5,9 +5,10 @@ import ipaddress
 import re
 import unicodedata
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
 
@@ -34,6 +35,18 @@ class PasswordTooWeak(ValueError):
 
 class MoveRefused(Exception):
     """The account's status does not allow this move; the message is a sentence for the operator."""
+
+
+class AlreadyTaken(Exception):
+    """Another account has this e-mail address or this pseudonym; `field` says which."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"Another account has this {field}.")
+        self.field = field
+
+
+class AccountUnknown(LookupError):
+    """There is no such account."""
 
 
 def normalise_email(text: str) -> str:
@@ -197,6 +210,32 @@ class Brake:
     free: int
     max_wait_s: int
     memory_s: int = 3600
+
+
+class KeepsAccounts(Protocol):
+    """What the routes need of the accounts."""
+
+    async def add(self, account: Account) -> None:
+        """Keep a new account and tell of it. Raises AlreadyTaken."""
+
+    async def replace_hash(self, member_id: str, old: str, new: str) -> None:
+        """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
+
+    async def by_email(self, email: str) -> Account | None:
+        """The account with that normalised address."""
+
+    async def by_id(self, member_id: str) -> Account | None:
+        """The account with that id."""
+
+
+class CountsTries(Protocol):
+    """What the routes need against guessing."""
+
+    async def begin(self, brakes: Iterable[Brake]) -> int:
+        """Count one try. 0: go on; else the seconds to wait (this try must be refused, and is not counted)."""
+
+    async def forgive(self, brakes: Iterable[Brake]) -> None:
+        """The try was honest: the first brake starts anew, those shared with others count one try less."""
 
 
 def sign_in_brakes(email: str, address: str) -> tuple[Brake, ...]:

@@ -3,17 +3,29 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import Counter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from services.identity.domain import (
     PASSWORD_MAX_CHARACTERS,
     PASSWORD_MIN_CHARACTERS,
     Account,
+    AlreadyTaken,
+    CountsTries,
     EmailMalformed,
+    KeepsAccounts,
     PasswordTooWeak,
     PseudonymMalformed,
     check_password,
@@ -23,8 +35,6 @@ from services.identity.domain import (
     sign_in_brakes,
 )
 from services.identity.settings import Settings
-from services.identity.store.accounts import Accounts, AlreadyTaken
-from services.identity.store.attempts import Attempts
 from services.identity.store.keys import SigningKey
 from services.identity.store.passwords import Passwords
 from shared.auth import TOKEN_REFUSED, Guard, Principal
@@ -110,22 +120,25 @@ class Registration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    # The password is judged by what comes before it.
     email: Annotated[str, Field(max_length=254, examples=["a.martin@hopital.example"]), AfterValidator(_email)]
-    password: Annotated[SecretStr, Field(max_length=1024)]
     pseudonym: Annotated[str, Field(max_length=80, examples=["Dr Ambroise"]), AfterValidator(_pseudonym)]
+    password: Annotated[SecretStr, Field(max_length=1024)]
     profession: Profession
     specialty: Specialty | None = None
     country: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$")] | None = Field(
         default=None, description="ISO 3166-1 alpha-2"
     )
 
-    @model_validator(mode="after")
-    def _password_is_strong(self) -> Self:
+    @field_validator("password")
+    @classmethod
+    def _password_is_strong(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        known = {name: info.data.get(name, "") for name in ("email", "pseudonym")}
         try:
-            check_password(self.password.get_secret_value(), email=self.email, pseudonym=self.pseudonym)
+            check_password(password.get_secret_value(), **known)
         except PasswordTooWeak as error:
             raise field_error("password_too_weak", WEAK_PASSWORD[str(error)]) from error
-        return self
+        return password
 
 
 class SignIn(BaseModel):
@@ -183,8 +196,8 @@ class Desk:
     """What the routes work with."""
 
     settings: Settings
-    accounts: Accounts
-    attempts: Attempts
+    accounts: KeepsAccounts
+    attempts: CountsTries
     passwords: Passwords
     key: SigningKey
 

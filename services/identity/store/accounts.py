@@ -4,22 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
-from services.identity.domain import Account, pseudonym_key
+from services.identity.domain import Account, AccountUnknown, AlreadyTaken, pseudonym_key
 from shared.events import MemberStatus, Profession, Role, Specialty
 from shared.mongo import Document, DuplicateKeyError, Mongo, Session
 from shared.outbox import Outbox
-
-
-class AlreadyTaken(Exception):
-    """Another account has this e-mail address or this pseudonym; `field` says which."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(f"Another account has this {field}.")
-        self.field = field
-
-
-class AccountUnknown(LookupError):
-    """There is no such account."""
 
 
 class Accounts:

@@ -1,6 +1,6 @@
 """Counted tries, so that guessing gets slow: one document a brake, forgotten by MongoDB after a while."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,21 +13,25 @@ from shared.mongo import Database
 class Attempts:
     """Counts tries across all replicas. A try is counted before it is judged, so parallel guesses gain nothing."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._attempts = db["attempts"]
+        self._now = now
 
     async def prepare(self) -> None:
         """Make the index by which MongoDB forgets; may be repeated."""
         await self._attempts.create_index("forget_at", expireAfterSeconds=0)
 
-    async def begin(self, brakes: Iterable[Brake], now: datetime | None = None) -> int:
-        """Count one try. 0: go on; else the seconds to wait before the next try (this one must be refused)."""
-        moment = now or datetime.now(UTC)
-        waits = [await self._begin(brake, moment) for brake in brakes]
-        return max(waits, default=0)
+    async def begin(self, brakes: Iterable[Brake]) -> int:
+        """Count one try. 0: go on; else the seconds to wait (this try must be refused, and is not counted)."""
+        now = self._now()
+        for brake in brakes:
+            wait_s = await self._begin(brake, now)
+            if wait_s:
+                return wait_s
+        return 0
 
     async def forgive(self, brakes: Iterable[Brake]) -> None:
-        """The try was honest: brakes on this account start anew, shared ones count one try less."""
+        """The try was honest: the first brake starts anew, those shared with others count one try less."""
         first, *shared = brakes
         await self._attempts.delete_one({"_id": first.key})
         for brake in shared:
