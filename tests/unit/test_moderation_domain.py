@@ -473,9 +473,9 @@ class TestRejection:
     def test_a_resubmission_after_changes_waits_again_and_keeps_the_thread(self) -> None:
         review = review_of("p1")
         review.reject("mod", NOW, RejectOutcome.CHANGES, [ReasonCode.QUESTION_UNCLEAR])
-        assert review.state is ReviewState.CHANGES
+        assert review.state.value == "changes"
         review.on_submitted(submitted("p1", version=5))
-        assert review.state is ReviewState.WAITING
+        assert review.state.value == "waiting"
         assert [(each.version, each.outcome) for each in review.thread] == [(3, "changes")]
         with pytest.raises(ClaimNeeded):
             review.frame("mod", NOW, "p1", 0)

@@ -164,6 +164,17 @@ class Review(BaseModel):
             self._act(ActKind.RELEASED, moderator_id)
             self.claim = None
 
+    def held(self, moderator_id: str, now: datetime) -> Submission:
+        """The submission that this moderator is at work on."""
+        self._held(moderator_id, now)
+        return self._waiting()
+
+    def answered(self, moderator_id: str, outcome: RoundOutcome) -> Round | None:
+        """The round that this moderator has just closed so: the request comes again because its reply was lost."""
+        if self.state.value == outcome.value and self.thread[-1].moderator_id == moderator_id:
+            return self.thread[-1]
+        return None
+
     def read(self, moderator_id: str, now: datetime, text_version: int, text_sha256: str) -> None:
         """The case's text was shown to its moderator. Raises TextNotSeen where the version has moved on."""
         claim = self._held(moderator_id, now)
@@ -287,7 +298,7 @@ class Review(BaseModel):
         alone, if there is a text to stand by itself (TextMissing). Repeated by the same moderator after success, it
         returns the same round and does nothing.
         """
-        again = self._answered(moderator_id, RoundOutcome.APPROVED)
+        again = self.answered(moderator_id, RoundOutcome.APPROVED)
         if again:
             return again
         claim = self._held(moderator_id, now)
@@ -341,7 +352,7 @@ class Review(BaseModel):
         """
         if not reasons:
             raise ValueError("a rejection needs a reason")
-        again = self._answered(moderator_id, RoundOutcome(outcome.value))
+        again = self.answered(moderator_id, RoundOutcome(outcome.value))
         if again:
             return again
         self._held(moderator_id, now)
@@ -406,12 +417,6 @@ class Review(BaseModel):
     def _decided(self, claim: Claim, picture: Picture) -> bool:
         said = claim.decisions.get(picture.picture_id)
         return said is not None and said.revision == picture.revision and not self._unseen(picture)
-
-    def _answered(self, moderator_id: str, outcome: RoundOutcome) -> Round | None:
-        """The round of a request that is repeated because its reply was lost."""
-        if self.state.value == outcome.value and self.thread[-1].moderator_id == moderator_id:
-            return self.thread[-1]
-        return None
 
     # Traces.
 

@@ -13,6 +13,7 @@ from shared.events import (
     Event,
     Frame,
     FrameBoxes,
+    Language,
     QuestionKind,
     RedactionOutcome,
     RejectOutcome,
@@ -56,7 +57,7 @@ class Submission(Value):
     author_id: str
     specialty: Specialty
     kind: QuestionKind
-    language: str
+    language: Language
     text_version: int
     pictures: tuple[SubmittedPicture, ...]
     consent: ConsentFacts | None

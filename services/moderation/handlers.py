@@ -1,0 +1,37 @@
+"""Kafka in: what other services report about cases and members. Every handler may see a message again."""
+
+from services.moderation.store import Reviews
+from shared.auth import Members
+from shared.bus import Received
+from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
+
+
+class Handlers:
+    """Tombstones need no answer: what they erase from a topic, `case.withdrawn` has already erased here."""
+
+    def __init__(self, reviews: Reviews, members: Members) -> None:
+        self._reviews = reviews
+        self._members = members
+
+    async def on_case_submitted(self, received: Received[CaseSubmitted]) -> None:
+        """A case enters the queue, or comes back to it after changes."""
+        event = received.event
+        if event is not None:
+            await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_submitted(event))
+
+    async def on_case_redacted(self, received: Received[CaseRedacted]) -> None:
+        """A rendering is there to be looked at; most arrive before the author submits."""
+        event = received.event
+        if event is not None and event.picture_id is not None:
+            await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_redacted(event))
+
+    async def on_case_withdrawn(self, received: Received[CaseWithdrawn]) -> None:
+        """Nothing but ids and the audit chain stays, and moderation's own topics lose the case."""
+        event = received.event
+        if event is not None:
+            await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_withdrawn(event))
+
+    async def on_member_changed(self, received: Received[MemberChanged]) -> None:
+        """Keeps the local record by which a suspended moderator is stopped; the higher version wins."""
+        if received.event is not None:
+            await self._members.apply(received.event)

@@ -1,0 +1,253 @@
+"""How a refusal of the domain is told to a client: one kind of problem each, in both languages."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.moderation.domain import (
+    BadBoxes,
+    CaseGone,
+    CaseUnknown,
+    ClaimedByAnother,
+    ClaimNeeded,
+    ConsentMissing,
+    NotWaiting,
+    OwnCase,
+    PictureNotSeen,
+    PictureUnknown,
+    PictureUnreadable,
+    RedactionOutstanding,
+    Refusal,
+    StaleRevision,
+    TextMissing,
+    TextNotSeen,
+    Undecided,
+)
+from services.moderation.store import ContentBroken, CursorMalformed
+from shared.blobs import BlobMissing
+from shared.web import Problem, ProblemKind, Text
+
+log = logging.getLogger("moderation")
+
+CASE_UNKNOWN = ProblemKind(
+    "case-unknown",
+    404,
+    Text(en="No such case", fr="Cas inconnu"),
+    Text(
+        en="No case with this id was submitted. Take one from the queue.",
+        fr="Aucun cas soumis ne porte cet identifiant. Prenez-en un dans la file.",
+    ),
+)
+CASE_WITHDRAWN = ProblemKind(
+    "case-withdrawn",
+    410,
+    Text(en="The case was withdrawn", fr="Le cas a été retiré"),
+    Text(
+        en="The author withdrew this case; there is nothing left to decide. Take another one from the queue.",
+        fr="L'auteur a retiré ce cas ; il n'y a plus rien à décider. Prenez-en un autre dans la file.",
+    ),
+)
+CASE_NOT_WAITING = ProblemKind(
+    "case-not-waiting",
+    409,
+    Text(en="The case is already decided", fr="Le cas est déjà décidé"),
+    Text(
+        en="This case is no longer waiting for a decision (state: {state}). Take another one from the queue.",
+        fr="Ce cas n'attend plus de décision (état : {state}). Prenez-en un autre dans la file.",
+    ),
+)
+OWN_CASE = ProblemKind(
+    "own-case",
+    403,
+    Text(en="This is your own case", fr="C'est votre propre cas"),
+    Text(
+        en="Nobody moderates their own case. Leave it to a colleague.",
+        fr="Personne ne modère son propre cas. Laissez-le à un collègue.",
+    ),
+)
+CASE_CLAIMED = ProblemKind(
+    "case-claimed",
+    409,
+    Text(en="A colleague is at work on this case", fr="Un collègue travaille sur ce cas"),
+    Text(
+        en="Another moderator holds this case at least until {expires_at}. Take another one from the queue.",
+        fr="Un autre modérateur détient ce cas au moins jusqu'à {expires_at}. Prenez-en un autre dans la file.",
+    ),
+)
+CLAIM_NEEDED = ProblemKind(
+    "claim-needed",
+    409,
+    Text(en="You do not hold this case", fr="Vous ne détenez pas ce cas"),
+    Text(
+        en="Your claim has run out or was never taken. Claim the case again; pictures must then be looked at anew.",
+        fr="Votre prise en charge a expiré ou n'a jamais eu lieu. Prenez le cas à nouveau ; il faudra revoir les "
+        "images.",
+    ),
+)
+PICTURE_UNKNOWN = ProblemKind(
+    "picture-unknown",
+    404,
+    Text(en="No such picture", fr="Image inconnue"),
+    Text(
+        en="The case has no such picture, frame or size now. Read the case again.",
+        fr="Le cas n'a pas (ou plus) cette image, cette vue ou cette taille. Relisez le cas.",
+    ),
+)
+REVISION_STALE = ProblemKind(
+    "revision-stale",
+    409,
+    Text(en="The picture has changed", fr="L'image a changé"),
+    Text(
+        en="There is another revision of this picture now ({current_revision}). Look at it, then decide.",
+        fr="Il existe maintenant une autre révision de cette image ({current_revision}). Regardez-la, puis décidez.",
+    ),
+)
+REDACTION_OUTSTANDING = ProblemKind(
+    "redaction-outstanding",
+    409,
+    Text(en="A picture is still being painted", fr="Une image est encore en cours de masquage"),
+    Text(
+        en="Wait until the pictures listed in picture_ids have their new revision, then look at them.",
+        fr="Attendez que les images de picture_ids aient leur nouvelle révision, puis regardez-les.",
+    ),
+)
+PICTURE_UNREADABLE = ProblemKind(
+    "picture-unreadable",
+    409,
+    Text(en="The picture could not be read", fr="L'image n'a pas pu être lue"),
+    Text(
+        en="There is nothing of this picture to see, so it can only be withheld.",
+        fr="Il n'y a rien à voir de cette image : elle ne peut être qu'écartée.",
+    ),
+)
+PICTURE_NOT_SEEN = ProblemKind(
+    "picture-not-seen",
+    409,
+    Text(en="You have not seen the whole picture", fr="Vous n'avez pas vu toute l'image"),
+    Text(
+        en="Open the frames listed in frames at full size, then decide.",
+        fr="Ouvrez en pleine taille les vues listées dans frames, puis décidez.",
+    ),
+)
+BOXES_INVALID = ProblemKind(
+    "boxes-invalid",
+    422,
+    Text(en="The list of boxes is not usable", fr="La liste des zones est inutilisable"),
+    Text(
+        en="Correct the place given in errors: every frame once, every box inside its frame.",
+        fr="Corrigez l'endroit indiqué dans errors : chaque vue une fois, chaque zone dans sa vue.",
+    ),
+)
+PICTURES_UNDECIDED = ProblemKind(
+    "pictures-undecided",
+    409,
+    Text(en="Some pictures have no decision", fr="Des images n'ont pas de décision"),
+    Text(
+        en="Publish or withhold each picture listed in picture_ids, then approve.",
+        fr="Publiez ou écartez chaque image de picture_ids, puis approuvez.",
+    ),
+)
+TEXT_NOT_SEEN = ProblemKind(
+    "text-not-seen",
+    409,
+    Text(en="You have not read this text", fr="Vous n'avez pas lu ce texte"),
+    Text(
+        en="Read the case (GET /cases/{case_id}) in this claim, then approve.",
+        fr="Lisez le cas (GET /cases/{case_id}) pendant cette prise en charge, puis approuvez.",
+    ),
+)
+TEXT_MISSING = ProblemKind(
+    "text-missing",
+    409,
+    Text(en="Nothing would be published", fr="Rien ne serait publié"),
+    Text(
+        en="Every picture is withheld and there is no text. Send the case back instead.",
+        fr="Toutes les images sont écartées et il n'y a pas de texte. Renvoyez plutôt le cas.",
+    ),
+)
+CONSENT_MISSING = ProblemKind(
+    "consent-missing",
+    409,
+    Text(en="There is no consent", fr="Il n'y a pas de consentement"),
+    Text(
+        en="The case shows pictures and its submission names no consent. Send it back for changes.",
+        fr="Le cas montre des images et sa soumission ne cite aucun consentement. Renvoyez-le pour modification.",
+    ),
+)
+CONTENT_GONE = ProblemKind(
+    "content-gone",
+    404,
+    Text(en="The content is not there", fr="Le contenu est absent"),
+    Text(
+        en="The store has no such object; the case may be being withdrawn. Read the case again in a few seconds.",
+        fr="L'objet n'existe pas ; le cas est peut-être en cours de retrait. Relisez le cas dans quelques secondes.",
+    ),
+)
+CONTENT_BROKEN = ProblemKind(
+    "content-broken",
+    502,
+    Text(en="The content cannot be trusted", fr="Le contenu n'est pas fiable"),
+    Text(
+        en="What the store holds is not what the redactor or the author wrote. Tell the operators; do not decide.",
+        fr="Ce que contient le stockage n'est pas ce qui a été écrit. Prévenez les opérateurs ; ne décidez pas.",
+    ),
+)
+CURSOR_MALFORMED = ProblemKind(
+    "cursor-malformed",
+    422,
+    Text(en="No such page", fr="Page inconnue"),
+    Text(
+        en="The cursor was not given out by this queue. Start again without one.",
+        fr="Ce curseur ne vient pas de cette file. Recommencez sans curseur.",
+    ),
+)
+
+_SIMPLE: dict[type[Refusal], ProblemKind] = {
+    CaseUnknown: CASE_UNKNOWN,
+    CaseGone: CASE_WITHDRAWN,
+    OwnCase: OWN_CASE,
+    ClaimNeeded: CLAIM_NEEDED,
+    PictureUnknown: PICTURE_UNKNOWN,
+    PictureUnreadable: PICTURE_UNREADABLE,
+    TextMissing: TEXT_MISSING,
+    ConsentMissing: CONSENT_MISSING,
+}
+
+
+def problem_of(refusal: Refusal, case_id: str) -> Problem:
+    """The problem document for a refusal; its extra members say what a client needs to go on."""
+    match refusal:
+        case ClaimedByAnother(expires_at=expires_at):
+            return CASE_CLAIMED(expires_at=expires_at.isoformat(timespec="seconds"))
+        case NotWaiting(state=state):
+            return CASE_NOT_WAITING(state=state)
+        case StaleRevision(current=current):
+            return REVISION_STALE(current_revision=current)
+        case RedactionOutstanding(picture_ids=picture_ids):
+            return REDACTION_OUTSTANDING(picture_ids=picture_ids)
+        case PictureNotSeen(frames=frames):
+            return PICTURE_NOT_SEEN(frames=frames)
+        case Undecided(picture_ids=picture_ids):
+            return PICTURES_UNDECIDED(picture_ids=picture_ids)
+        case BadBoxes(pointer=pointer):
+            return BOXES_INVALID(errors=[{"pointer": f"#{pointer}", "detail": str(refusal)}])
+        case TextNotSeen():
+            return TEXT_NOT_SEEN(case_id=case_id)
+    return _SIMPLE[type(refusal)]()
+
+
+@contextmanager
+def refusals_told(case_id: str) -> Iterator[None]:
+    """Turn what the domain or the store refuses inside into the problem document for it."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise problem_of(refusal, case_id) from refusal
+    except CursorMalformed as error:
+        raise CURSOR_MALFORMED() from error
+    except BlobMissing as error:
+        log.warning("an object of case %s is not in the store", case_id)
+        raise CONTENT_GONE() from error
+    except ContentBroken as error:
+        log.error("content refused: %s", error)
+        raise CONTENT_BROKEN() from error

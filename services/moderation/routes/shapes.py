@@ -1,0 +1,245 @@
+"""The shapes of requests and answers: stable names, times in UTC, boxes in upright full-size pixels."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.moderation.domain import Claim, Decision, PictureDecision, ReasonCode, Review, Round, RoundOutcome
+from shared.events import (
+    ConsentFacts,
+    FrameBoxes,
+    Language,
+    PictureKind,
+    QuestionKind,
+    RedactionOutcome,
+    Region,
+    RejectOutcome,
+    RenditionSize,
+    Specialty,
+)
+
+CaseId = Annotated[str, Path(min_length=1, max_length=64)]
+PictureId = Annotated[str, Path(min_length=1, max_length=64)]
+
+
+class Asked(BaseModel):
+    """A request's body: an unknown field is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BoxesAsked(Asked):
+    """`revision`: the one that was looked at. `frames`: every frame of it, each with its complete list of boxes."""
+
+    revision: int = Field(ge=1)
+    frames: list[FrameBoxes] = Field(max_length=500)
+
+
+class DecisionAsked(Asked):
+    revision: int = Field(ge=1)
+    decision: PictureDecision
+    reason: ReasonCode | None = None
+
+
+class RejectionAsked(Asked):
+    outcome: RejectOutcome
+    reasons: list[ReasonCode] = Field(min_length=1, max_length=len(ReasonCode))
+
+
+class QueueItem(BaseModel):
+    """Neutral facts about a case that can be claimed."""
+
+    case_id: str
+    submitted_at: datetime
+    version: int
+    specialty: Specialty
+    kind: QuestionKind
+    language: Language
+    pictures: int
+    pictures_outstanding: int
+    rounds: int = Field(description="Earlier decisions on this case: more than 0 means it came back after changes.")
+
+
+class QueuePage(BaseModel):
+    items: list[QueueItem]
+    next_cursor: str | None
+
+
+class ClaimShown(BaseModel):
+    case_id: str
+    claim_id: str
+    claimed_at: datetime
+    expires_at: datetime = Field(description="Later with each act of the holder.")
+
+    @classmethod
+    def of(cls, case_id: str, claim: Claim) -> "ClaimShown":
+        return cls(case_id=case_id, claim_id=claim.claim_id, claimed_at=claim.claimed_at, expires_at=claim.expires_at)
+
+
+class RenditionShown(BaseModel):
+    size: RenditionSize
+    url: str = Field(description="Path below this service's prefix.")
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+
+
+class FrameShown(BaseModel):
+    index: int
+    width: int
+    height: int
+    seen: bool = Field(description="Whether its full-size bytes were served to you in this claim.")
+    regions: tuple[Region, ...]
+    residual: tuple[Region, ...] = Field(description="What the second look still found: look here first.")
+    renditions: list[RenditionShown]
+
+
+class DecisionShown(BaseModel):
+    picture_id: str
+    revision: int
+    decision: PictureDecision
+    reason: ReasonCode | None
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, picture_id: str, said: Decision) -> "DecisionShown":
+        return cls(picture_id=picture_id, **said.model_dump())
+
+
+class PictureShown(BaseModel):
+    picture_id: str
+    kind: PictureKind
+    revision: int = Field(description="0 where the redactor has not answered yet.")
+    awaited_revision: int | None = Field(description="The revision that the redactor still owes.")
+    outcome: RedactionOutcome | None
+    reason: str | None = Field(description="Why the picture could not be read.")
+    decision: DecisionShown | None
+    frames: list[FrameShown]
+
+
+class RoundShown(BaseModel):
+    version: int
+    outcome: RoundOutcome
+    reasons: tuple[ReasonCode, ...]
+    decided_at: datetime
+
+
+class CaseShown(BaseModel):
+    """Everything that its moderator needs to decide a case. Who wrote it is not part of it."""
+
+    case_id: str
+    version: int
+    specialty: Specialty
+    kind: QuestionKind
+    language: Language
+    title: str
+    body: str
+    consent: ConsentFacts | None
+    claim: ClaimShown
+    pictures: list[PictureShown]
+    thread: list[RoundShown]
+
+    @classmethod
+    def of(cls, review: Review, title: str, body: str) -> "CaseShown":
+        """`review` is claimed and read (`Review.read` has passed)."""
+        assert review.submission is not None
+        assert review.claim is not None
+        return cls(
+            case_id=review.case_id,
+            version=review.submission.version,
+            specialty=review.submission.specialty,
+            kind=review.submission.kind,
+            language=review.submission.language,
+            title=title,
+            body=body,
+            consent=review.submission.consent,
+            claim=ClaimShown.of(review.case_id, review.claim),
+            pictures=_pictures(review, review.claim),
+            thread=[RoundShown(**each.model_dump(exclude={"moderator_id"})) for each in review.thread],
+        )
+
+
+class BoxesTaken(BaseModel):
+    picture_id: str
+    revision: int = Field(description="The revision that the redactor will answer with.")
+
+
+class AnswerShown(BaseModel):
+    """A case's decision."""
+
+    case_id: str
+    version: int
+    outcome: RoundOutcome
+    reasons: tuple[ReasonCode, ...]
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, case_id: str, said: Round) -> "AnswerShown":
+        return cls(case_id=case_id, **said.model_dump(exclude={"moderator_id"}))
+
+
+class ReasonShown(BaseModel):
+    code: ReasonCode
+    fr: str
+    en: str
+
+
+class ReasonList(BaseModel):
+    items: list[ReasonShown]
+
+
+class FlawShown(BaseModel):
+    sequence: int
+    problem: str
+
+
+class AuditShown(BaseModel):
+    """`whole`: every record's hash is right and follows the one before, and none is missing."""
+
+    case_id: str
+    whole: bool
+    flaws: list[FlawShown]
+    records: list[dict[str, object]]
+
+
+def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
+    shown = []
+    for submitted, picture in review.submitted_pictures():
+        awaited = max(submitted.revision, picture.requested)
+        said = claim.decisions.get(picture.picture_id)
+        seen = claim.served.get(picture.picture_id, ())
+        frames = [
+            FrameShown(
+                index=frame.index,
+                width=frame.width,
+                height=frame.height,
+                seen=frame.index in seen,
+                regions=frame.regions,
+                residual=frame.residual,
+                renditions=[
+                    RenditionShown(
+                        url=f"/cases/{review.case_id}/pictures/{picture.picture_id}/frames/{frame.index}/{each.size}",
+                        **each.model_dump(exclude={"object_key"}),
+                    )
+                    for each in frame.renditions
+                ],
+            )
+            for frame in picture.frames
+        ]
+        shown.append(
+            PictureShown(
+                picture_id=picture.picture_id,
+                kind=submitted.kind,
+                revision=picture.revision,
+                awaited_revision=awaited if awaited > picture.revision else None,
+                outcome=picture.outcome,
+                reason=picture.reason,
+                decision=DecisionShown.of(picture.picture_id, said) if said else None,
+                frames=frames,
+            )
+        )
+    return shown

@@ -1,0 +1,251 @@
+"""Where reviews live: MongoDB for state, audit and outbox in one transaction, S3 for what moderators look at.
+
+Collections: `reviews` (one document a case: facts for the queue, the aggregate under `body`, the head of its audit
+chain), `audit` (append-only, one document an act), `outbox` and `inbox` (shared/outbox.py), `members` (shared/auth.py).
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from services.moderation.domain import (
+    DEFAULT_LEASE,
+    CaseUnknown,
+    Flaw,
+    Head,
+    Review,
+    ReviewState,
+    Tombstone,
+    chain,
+    verify_chain,
+)
+from shared.blobs import REDACTED, TEXTS, ObjectStore, text_key
+from shared.events import Rendition
+from shared.mongo import Document, Mongo, Session
+from shared.outbox import Outbox, first_time, prepare_inbox
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+GROUP = "moderation"
+UNCLAIMED = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class AuditTrail:
+    """A case's records in order of sequence, and what is wrong with them (nothing, one hopes)."""
+
+    case_id: str
+    records: list[Document]
+    flaws: list[Flaw]
+
+
+class CursorMalformed(ValueError):
+    """The cursor is none that the queue has given out."""
+
+
+class Reviews:
+    """All reviews of the platform. `clock` gives aware times; `lease` is how long a claim lasts without activity."""
+
+    def __init__(self, mongo: Mongo, *, lease: timedelta = DEFAULT_LEASE, clock: Clock = system_clock) -> None:
+        self._mongo = mongo
+        self._reviews = mongo.db["reviews"]
+        self._audit = mongo.db["audit"]
+        self._outbox = Outbox(mongo.db)
+        self._lease = lease
+        self.clock = clock
+
+    async def prepare(self) -> None:
+        """Make the indexes; may be repeated."""
+        await self._reviews.create_index([("state", 1), ("queued_at", 1), ("_id", 1)], name="queue")
+        await self._audit.create_index([("case_id", 1), ("sequence", 1)], unique=True, name="chain")
+        await self._outbox.prepare()
+        await prepare_inbox(self._mongo.db)
+
+    async def change(self, case_id: str, act: Callable[[Review], T]) -> T:
+        """Let a moderator act on a review: state, audit records and events are written in one transaction.
+
+        Of two at once, one runs again on what the other has left. Raises CaseUnknown where nothing was ever heard of
+        the case, and whatever `act` raises (then nothing has changed). `act` may run more than once.
+        """
+
+        async def write(session: Session) -> T:
+            found = await self._reviews.find_one({"_id": case_id}, session=session)
+            if found is None:
+                raise CaseUnknown
+            return await self._write(found, self._review(found), act, session)
+
+        return await self._mongo.transaction(write)
+
+    async def absorb(self, ce_id: str, case_id: str, fact: Callable[[Review], None]) -> None:
+        """Let an event change a review, once: the event's id is noted in the same transaction."""
+
+        async def write(session: Session) -> None:
+            if not await first_time(self._mongo.db, GROUP, ce_id, session):
+                return
+            found = await self._reviews.find_one({"_id": case_id}, session=session)
+            review = self._review(found) if found else Review(case_id=case_id, lease=self._lease)
+            await self._write(found, review, fact, session)
+
+        await self._mongo.transaction(write)
+
+    async def queue(self, moderator_id: str, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
+        """Reviews that this moderator could claim, oldest submission first, and the cursor of the next page.
+
+        Cases of their own and cases with a running lease (anybody's, theirs too) are left out. Each item holds
+        neutral facts only: neither text nor pictures leave the database here.
+        """
+        claimable: Document = {
+            "state": ReviewState.WAITING.value,
+            "author_id": {"$ne": moderator_id},
+            "lease_until": {"$lte": self.clock()},
+        }
+        if cursor:
+            queued_at, case_id = _place(cursor)
+            claimable["$or"] = [
+                {"queued_at": {"$gt": queued_at}},
+                {"queued_at": queued_at, "_id": {"$gt": case_id}},
+            ]
+        found = (
+            await self._reviews.find(claimable, {"queued_at": 1, "summary": 1})
+            .sort([("queued_at", 1), ("_id", 1)])
+            .limit(limit + 1)
+            .to_list(None)
+        )
+        items = [{"case_id": each["_id"], "submitted_at": each["queued_at"], **each["summary"]} for each in found]
+        more = len(items) > limit
+        return items[:limit], _cursor(items[limit - 1]) if more else None
+
+    async def audit(self, case_id: str) -> AuditTrail:
+        """The case's audit records, verified. Raises CaseUnknown."""
+        head: Head | None = None
+        records: list[Document] = []
+
+        async def read(session: Session) -> None:
+            nonlocal head, records  # one snapshot: a record written meanwhile must not look like a flaw
+            found = await self._reviews.find_one({"_id": case_id}, {"head": 1}, session=session)
+            head = Head.model_validate(found["head"]) if found else None
+            cursor = self._audit.find({"case_id": case_id}, {"_id": 0}, session=session)
+            records = await cursor.sort("sequence", 1).to_list(None)
+
+        await self._mongo.transaction(read)
+        if head is None and not records:
+            raise CaseUnknown
+        return AuditTrail(case_id, records, verify_chain(case_id, records, head or Head()))
+
+    def _review(self, found: Document) -> Review:
+        return Review.model_validate({**found["body"], "lease": self._lease})
+
+    async def _write(self, found: Document | None, review: Review, act: Callable[[Review], T], session: Session) -> T:
+        result = act(review)
+        body = review.model_dump(mode="json")
+        if found and body == found["body"] and not review.acts and not review.outgoing:
+            return result  # looking at pictures is not a write each time
+        now = self.clock()
+        head = Head.model_validate(found["head"]) if found else Head()
+        records, head = chain(review.case_id, head, review.acts, now)
+        document = _document(review, body, head, now, found)
+        if found:
+            await self._reviews.replace_one({"_id": review.case_id}, document, session=session)
+        else:
+            await self._reviews.insert_one(document, session=session)
+        if records:
+            await self._audit.insert_many(records, session=session)
+        for event in review.outgoing:
+            if isinstance(event, Tombstone):
+                await self._outbox.add_tombstone(event.event, event.key, review.case_id, session)
+            else:
+                await self._outbox.add(event, session)
+        return result
+
+
+class CaseText(BaseModel):
+    """The words of a case as its author wrote them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    title: str
+    body: str
+
+
+class ContentBroken(Exception):
+    """An object in the store is not the one that the event described; the message names it, without its content."""
+
+
+class Contents:
+    """What a moderator looks at, as it lies in the store. Raises BlobMissing, BlobsAway and ContentBroken."""
+
+    def __init__(self, blobs: ObjectStore) -> None:
+        self._blobs = blobs
+
+    async def text(self, case_id: str, version: int) -> tuple[CaseText, str]:
+        """A case's text in one version, and the SHA-256 (hex) of the object that holds it."""
+        key = text_key(case_id, version)
+        data = await self._blobs.get(TEXTS, key)
+        try:
+            return CaseText.model_validate_json(data), hashlib.sha256(data).hexdigest()
+        except ValidationError as error:
+            # `from None`: a validation error repeats its input, which is the case's text.
+            raise ContentBroken(f"{TEXTS}/{key}: {error.error_count()} fields wrong") from None
+
+    async def rendition(self, rendition: Rendition) -> bytes:
+        """The bytes of a rendition, verified against the hash in the redactor's event."""
+        data = await self._blobs.get(REDACTED, rendition.object_key)
+        found = hashlib.sha256(data).hexdigest()
+        if found != rendition.sha256:
+            raise ContentBroken(f"{REDACTED}/{rendition.object_key}: SHA-256 {found}, expected {rendition.sha256}")
+        return data
+
+
+def _document(review: Review, body: Document, head: Head, now: datetime, before: Document | None) -> Document:
+    submission = review.submission
+    summary: Document = {}
+    queued_at = before["queued_at"] if before else now
+    if submission:
+        if before is None or before["summary"].get("version") != submission.version:
+            queued_at = now
+        summary = {
+            "version": submission.version,
+            "specialty": submission.specialty.value,
+            "kind": submission.kind.value,
+            "language": submission.language,
+            "pictures": len(submission.pictures),
+            "pictures_outstanding": len(review.outstanding()),
+            "rounds": len(review.thread),
+        }
+    return {
+        "_id": review.case_id,
+        "state": review.state.value,
+        "author_id": submission.author_id if submission else None,
+        "queued_at": queued_at,
+        "lease_until": review.claim.expires_at if review.claim else UNCLAIMED,
+        "summary": summary,
+        "head": head.model_dump(),
+        "body": body,
+    }
+
+
+def _cursor(item: Document) -> str:
+    place = json.dumps([item["submitted_at"].isoformat(), item["case_id"]])
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    try:
+        queued_at, case_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        moment = datetime.fromisoformat(queued_at)
+    except (ValueError, TypeError) as error:
+        raise CursorMalformed(cursor) from error
+    if not isinstance(case_id, str) or moment.tzinfo is None:
+        raise CursorMalformed(cursor)
+    return moment, case_id
