@@ -79,6 +79,16 @@ class Eraser:
         )
         logger.info("erased the objects of a withdrawn case", extra={"case_id": case_id})
 
+    async def purge_now(self, case_id: str, within_s: float = 15.0) -> None:
+        """Erase at once if that is possible; else the worker does it."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.purge(case_id)
+        except Exception as error:
+            if not dependency_is_away(error):
+                raise
+            logger.warning("a withdrawn case is erased later: %s", error, extra={"case_id": case_id})
+
     async def sweep(self, now: datetime) -> int:
         """Remove objects of withdrawn cases, and old ones that no case knows; returns how many."""
         removed = 0

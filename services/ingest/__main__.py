@@ -1,0 +1,25 @@
+"""`python -m services.ingest serve`"""
+
+import typer
+
+from services.ingest.app import create_app
+from services.ingest.settings import Settings
+from shared import web
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+@cli.callback()
+def ingest() -> None:
+    """Ingest: drafts, consents, original pictures, comments, withdrawal."""
+
+
+@cli.command()
+def serve() -> None:
+    """Serve until SIGTERM; ROLE=all|api|worker chooses what this process runs."""
+    settings = Settings()
+    web.serve(create_app(settings), settings)
+
+
+if __name__ == "__main__":
+    cli()

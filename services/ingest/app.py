@@ -1,0 +1,94 @@
+"""Wiring of ingest: its resources, routes, handlers and background work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.ingest.handlers import Handlers
+from services.ingest.routes import answer_refusals, routers
+from services.ingest.routes.caller import Resources, UploadSlots
+from services.ingest.settings import Settings
+from services.ingest.store import Eraser, Store
+from shared import log
+from shared.auth import Guard, Members, TokenVerifier
+from shared.blobs import RAW, TEXTS, Blobs, RawRoom, load_wrapping_key
+from shared.bus import Bus
+from shared.errors import dependency_is_away
+from shared.mongo import Mongo
+from shared.outbox import Relay
+from shared.web import add_check
+from shared.web import create_app as create_web_app
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service. Clients are opened when it starts, and it starts whether or not the platform answers yet."""
+    settings = settings or Settings()
+    log.configure("ingest", settings.log_level, settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+        blobs = Blobs(settings)
+        room = RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file))
+        store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
+        eraser = Eraser(
+            mongo,
+            blobs,
+            room,
+            retry_s=settings.purge_retry_s,
+            sweep_every_s=settings.sweep_every_s,
+            orphan_age_s=settings.orphan_age_s,
+        )
+        members = Members(mongo.db)
+        verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
+        app.state.resources = Resources(
+            settings=settings,
+            store=store,
+            eraser=eraser,
+            blobs=blobs,
+            guard=Guard(verifier, members.state),
+            uploads=UploadSlots(settings.concurrent_uploads, settings.upload_wait_s),
+        )
+        add_check(app, "mongo", mongo.ping)
+        add_check(app, "originals", lambda: blobs.ping(RAW))
+        add_check(app, "texts", lambda: blobs.ping(TEXTS))
+        tasks = [asyncio.create_task(_prepare(store), name="prepare")]
+        bus = Bus(settings, "ingest")
+        if settings.runs_worker:
+            Handlers(store, members).subscribe(bus)
+            relay = Relay(mongo.db, bus)
+            add_check(app, "bus", bus.check)
+            add_check(app, "outbox", relay.check)
+            await bus.start()
+            tasks += [
+                asyncio.create_task(relay.run(), name="relay"),
+                asyncio.create_task(eraser.run(), name="eraser"),
+            ]
+        try:
+            yield
+        finally:
+            await bus.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            blobs.close()
+            mongo.close()
+
+    app = create_web_app(settings, "Consilium ingest", lifespan, service="ingest", routers=routers())
+    answer_refusals(app)
+    return app
+
+
+async def _prepare(store: Store) -> None:
+    """Create the indexes as soon as the database answers."""
+    while True:
+        try:
+            await store.prepare()
+        except Exception as error:
+            if not dependency_is_away(error):
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return

@@ -1,0 +1,58 @@
+"""Kafka in. Each handler may see an event more than once, late, or out of order: the case's own rules (state,
+revision, the version that a decision answers) say whether it still means something, and withdrawn always wins.
+"""
+
+import logging
+from datetime import UTC, datetime
+
+from services.ingest.store import Store
+from shared.auth import Members
+from shared.bus import Bus, Received
+from shared.events import CaseApproved, CaseRedacted, CaseRejected, MemberChanged
+
+logger = logging.getLogger(__name__)
+
+
+class Handlers:
+    """What ingest does with what others tell. Tombstones mean nothing here: ingest owns the cases."""
+
+    def __init__(self, store: Store, members: Members) -> None:
+        self._store = store
+        self._members = members
+
+    def subscribe(self, bus: Bus) -> None:
+        bus.on(CaseRedacted, self.on_case_redacted)
+        bus.on(CaseApproved, self.on_case_approved)
+        bus.on(CaseRejected, self.on_case_rejected)
+        bus.on(MemberChanged, self.on_member_changed)
+
+    async def on_case_redacted(self, received: Received[CaseRedacted]) -> None:
+        """Keep a picture's rendering; with the last one the case is ready for author and patient to look at."""
+        event = received.event
+        if event is not None:
+            news = await self._store.take(event.case_id, lambda case: case.take_rendering(event, datetime.now(UTC)))
+            self._note(received, event.case_id, news)
+
+    async def on_case_approved(self, received: Received[CaseApproved]) -> None:
+        event = received.event
+        if event is not None:
+            news = await self._store.take(event.case_id, lambda case: case.take_approval(event, datetime.now(UTC)))
+            self._note(received, event.case_id, news)
+
+    async def on_case_rejected(self, received: Received[CaseRejected]) -> None:
+        event = received.event
+        if event is not None:
+            news = await self._store.take(event.case_id, lambda case: case.take_rejection(event, datetime.now(UTC)))
+            self._note(received, event.case_id, news)
+
+    async def on_member_changed(self, received: Received[MemberChanged]) -> None:
+        """Mirror the member, so that a suspension takes effect here within seconds."""
+        if received.event is not None:
+            await self._members.apply(received.event)
+
+    @staticmethod
+    def _note(
+        received: Received[CaseRedacted] | Received[CaseApproved] | Received[CaseRejected], case_id: str, news: bool
+    ) -> None:
+        said = "taken in" if news else "says nothing new"
+        logger.info("%s %s", received.topic, said, extra={"case_id": case_id, "event_id": received.id})

@@ -1,0 +1,34 @@
+"""HTTP in. Every route but the consent texts is for verified members; every POST takes an Idempotency-Key."""
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+
+from services.ingest.domain.refusals import Refused
+from services.ingest.routes import cases, comments, pictures
+from services.ingest.routes.problems import CASE_WITHDRAWN, KEY_REUSED, problem_of
+from services.ingest.store import AnswerGone, KeyReused
+from shared.web import language
+
+__all__ = ["answer_refusals", "routers"]
+
+
+def routers() -> list[APIRouter]:
+    return [cases.router, pictures.router, comments.router]
+
+
+def answer_refusals(app: FastAPI) -> None:
+    """Turn the domain's refusals and the store's answers about repeated requests into problem documents."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return problem_of(error).response(language(request))
+
+    async def reused(request: Request, error: Exception) -> Response:
+        return KEY_REUSED().response(language(request))
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return CASE_WITHDRAWN().response(language(request))
+
+    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(KeyReused, reused)
+    app.add_exception_handler(AnswerGone, gone)

@@ -1,0 +1,213 @@
+"""Every way in which ingest says no, in both languages. Slugs are stable: clients act on them."""
+
+from services.ingest.domain.refusals import Refused
+from shared.web import Problem, ProblemKind, Text
+
+CASE_UNKNOWN = ProblemKind(
+    "case-unknown",
+    404,
+    Text(en="No such case", fr="Cas inconnu"),
+    Text(
+        en="There is no case with this id among those you may see. Check the id.",
+        fr="Aucun cas ne porte cet identifiant parmi ceux que vous pouvez voir. Vérifiez l'identifiant.",
+    ),
+)
+CASE_WITHDRAWN = ProblemKind(
+    "case-withdrawn",
+    410,
+    Text(en="This case was withdrawn", fr="Ce cas a été retiré"),
+    Text(
+        en="The case was withdrawn for good and its content erased. Start a new case if you need one.",
+        fr="Le cas a été retiré définitivement et son contenu effacé. Commencez un nouveau cas si nécessaire.",
+    ),
+)
+CASE_STATE = ProblemKind(
+    "case-state",
+    409,
+    Text(en="Not possible in this state", fr="Impossible dans cet état"),
+    Text(
+        en="The case is in the state '{state}', which does not allow this. Read the case again and go on from there.",
+        fr="Le cas est dans l'état « {state} », qui ne permet pas cela. Relisez le cas et reprenez à partir de là.",
+    ),
+)
+CASE_NOT_PUBLISHED = ProblemKind(
+    "case-not-published",
+    409,
+    Text(en="Not published", fr="Cas non publié"),
+    Text(
+        en="Comments are possible once the case is published. It is in the state '{state}'.",
+        fr="Les commentaires sont possibles après la publication du cas. Il est dans l'état « {state} ».",
+    ),
+)
+PARENT_UNKNOWN = ProblemKind(
+    "parent-comment-unknown",
+    422,
+    Text(en="No such comment to answer", fr="Commentaire d'origine inconnu"),
+    Text(
+        en="The comment given as parent_id does not belong to this case. Leave it out or name one that does.",
+        fr="Le commentaire indiqué par parent_id n'appartient pas à ce cas. Omettez-le ou indiquez-en un qui convient.",
+    ),
+)
+TOO_MANY_PICTURES = ProblemKind(
+    "too-many-pictures",
+    409,
+    Text(en="Too many pictures", fr="Trop d'images"),
+    Text(
+        en="A case takes at most {limit} pictures. Remove one before you add another.",
+        fr="Un cas accepte au plus {limit} images. Retirez-en une avant d'en ajouter une autre.",
+    ),
+)
+PICTURE_UNKNOWN = ProblemKind(
+    "picture-unknown",
+    404,
+    Text(en="No such picture", fr="Image inconnue"),
+    Text(
+        en="This case has no such picture, or no such frame or size of it. Read the preview again.",
+        fr="Ce cas n'a pas cette image, ou pas cette vue ou cette taille. Relisez l'aperçu.",
+    ),
+)
+NOT_REDACTED = ProblemKind(
+    "picture-not-redacted",
+    409,
+    Text(en="The picture is not painted yet", fr="L'image n'est pas encore recouverte"),
+    Text(
+        en="This needs the painted picture, and there is none of its current revision. Wait for it, or remove the "
+        "picture if it could not be read.",
+        fr="Il faut pour cela l'image recouverte, et celle de sa révision actuelle n'existe pas. Attendez-la, ou "
+        "retirez l'image si elle n'a pas pu être lue.",
+    ),
+)
+BOX_OUTSIDE = ProblemKind(
+    "box-outside",
+    422,
+    Text(en="A box lies outside the picture", fr="Un cadre sort de l'image"),
+    Text(
+        en="A box must lie inside frame {frame} of the painted picture and be at least one pixel wide and high.",
+        fr="Un cadre doit se trouver dans la vue {frame} de l'image recouverte et mesurer au moins un pixel de côté.",
+    ),
+)
+CONSENT_NEEDED = ProblemKind(
+    "consent-needed",
+    409,
+    Text(en="The patient's consent is needed", fr="Le consentement du patient est nécessaire"),
+    Text(
+        en="No valid consent covers this case as it is now ({reason}). Show the patient the painted pictures, record "
+        "the consent, then submit.",
+        fr="Aucun consentement valable ne couvre ce cas tel qu'il est ({reason}). Montrez au patient les images "
+        "recouvertes, enregistrez son consentement, puis soumettez.",
+    ),
+)
+CONSENT_NOT_ACCEPTABLE = ProblemKind(
+    "consent-not-acceptable",
+    422,
+    Text(en="This consent is not acceptable", fr="Ce consentement n'est pas recevable"),
+    Text(
+        en="The consent cannot be recorded ({reason}). It needs the purpose 'publication', the SHA-256 of a published "
+        "text in its language, and a date within the last year.",
+        fr="Le consentement ne peut pas être enregistré ({reason}). Il faut l'usage « publication », le SHA-256 d'un "
+        "texte publié dans sa langue, et une date de l'année écoulée.",
+    ),
+)
+PICTURE_EMPTY = ProblemKind(
+    "picture-empty",
+    422,
+    Text(en="The file is empty", fr="Le fichier est vide"),
+    Text(en="Send the picture's bytes as the body.", fr="Envoyez les octets de l'image comme corps de la demande."),
+)
+PICTURE_TYPE = ProblemKind(
+    "picture-type-unsupported",
+    415,
+    Text(en="Not a supported picture", fr="Type d'image non pris en charge"),
+    Text(
+        en="By its content the file is none of {supported}. Export the picture in one of these; its name plays no part.",
+        fr="D'après son contenu, le fichier n'est d'aucun de ces types : {supported}. Exportez l'image dans l'un "
+        "d'eux ; son nom ne joue aucun rôle.",
+    ),
+)
+PICTURE_UNREADABLE = ProblemKind(
+    "picture-unreadable",
+    422,
+    Text(en="The picture cannot be read", fr="L'image est illisible"),
+    Text(
+        en="The file begins like {media_type}, but its header cannot be read or holds no picture. Export it again.",
+        fr="Le fichier commence comme {media_type}, mais son en-tête est illisible ou ne contient pas d'image. "
+        "Exportez-la de nouveau.",
+    ),
+)
+PICTURE_PIXELS = ProblemKind(
+    "picture-too-many-pixels",
+    413,
+    Text(en="Too many pixels", fr="Trop de pixels"),
+    Text(
+        en="A picture may have {limit_pixels} pixels in all and {limit_side} a side; this one has more. Make it smaller.",
+        fr="Une image peut avoir {limit_pixels} pixels au total et {limit_side} par côté ; celle-ci en a plus. "
+        "Réduisez-la.",
+    ),
+)
+PICTURE_FRAMES = ProblemKind(
+    "picture-too-many-frames",
+    413,
+    Text(en="Too many frames", fr="Trop de vues"),
+    Text(
+        en="The file has {frames} frames; at most {limit_frames} are taken. Choose those that matter.",
+        fr="Le fichier contient {frames} vues ; au plus {limit_frames} sont acceptées. Choisissez celles qui comptent.",
+    ),
+)
+UPLOADS_BUSY = ProblemKind(
+    "uploads-busy",
+    503,
+    Text(en="Too many uploads at once", fr="Trop d'envois simultanés"),
+    Text(
+        en="Other uploads are still being received. Send this one again in a few seconds.",
+        fr="D'autres envois sont encore en cours. Renvoyez celui-ci dans quelques secondes.",
+    ),
+)
+UPLOAD_SLOW = ProblemKind(
+    "upload-too-slow",
+    408,
+    Text(en="The upload took too long", fr="L'envoi a pris trop de temps"),
+    Text(
+        en="The file did not arrive within {limit_s} seconds. Try again over a faster connection.",
+        fr="Le fichier n'est pas arrivé en {limit_s} secondes. Réessayez avec une connexion plus rapide.",
+    ),
+)
+KEY_INVALID = ProblemKind(
+    "idempotency-key-invalid",
+    400,
+    Text(en="The Idempotency-Key is not valid", fr="Idempotency-Key non valable"),
+    Text(
+        en="Send 1 to 128 letters, digits or . _ : - as Idempotency-Key, a new one for each request you make.",
+        fr="Envoyez de 1 à 128 lettres, chiffres ou . _ : - comme Idempotency-Key, une nouvelle par demande.",
+    ),
+)
+KEY_REUSED = ProblemKind(
+    "idempotency-key-reused",
+    422,
+    Text(en="This Idempotency-Key belongs to another request", fr="Idempotency-Key déjà utilisée"),
+    Text(
+        en="The key was used before with a different request. Use a new key for a new request.",
+        fr="Cette clé a déjà servi pour une autre demande. Utilisez une nouvelle clé pour une nouvelle demande.",
+    ),
+)
+
+_BY_CODE = {
+    kind.slug: kind
+    for kind in (
+        CASE_UNKNOWN,
+        CASE_WITHDRAWN,
+        CASE_STATE,
+        CASE_NOT_PUBLISHED,
+        PARENT_UNKNOWN,
+        TOO_MANY_PICTURES,
+        PICTURE_UNKNOWN,
+        NOT_REDACTED,
+        BOX_OUTSIDE,
+        CONSENT_NEEDED,
+        CONSENT_NOT_ACCEPTABLE,
+    )
+}
+
+
+def problem_of(refusal: Refused) -> Problem:
+    """The problem document for a refusal of the domain; every code has one (a test walks them)."""
+    return _BY_CODE[refusal.code](**refusal.facts)
