@@ -62,8 +62,9 @@ class Builds:
     """Makes, switches and drops builds. Readers ask `live`, which may be `POINTER_CACHE_S` old: both the build that
     was live and the one that now is can be read during that time."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, pointer_cache_s: float = POINTER_CACHE_S) -> None:
         self._db = db
+        self._pointer_cache_s = pointer_cache_s
         self._pointers = db["builds"]
         self._live: int | None = None
         self._live_until = 0.0
@@ -84,7 +85,7 @@ class Builds:
         if now >= self._live_until or self._live is None:
             pointer = await self.pointer()
             self._live = pointer.live if pointer else None
-            self._live_until = now + POINTER_CACHE_S
+            self._live_until = now + self._pointer_cache_s
         if self._live is None:
             raise NoBuild("the feed's first build is not ready yet")
         return self._live

@@ -67,9 +67,11 @@ async def _apply(rooms: Rooms, topic: type[Event], batch: Sequence[Received[Any]
 
 async def _first_time(inbox: Collection, batch: Sequence[Received[Any]], session: Session) -> list[Received[Any]]:
     """Those of the batch that this build has not had, noted as had from now on."""
-    by_id = {received.id: received for received in reversed(batch)}  # of a double within the batch, the first
-    had = {entry["_id"] async for entry in inbox.find({"_id": {"$in": list(by_id)}}, session=session)}
-    new = [received for received in batch if received.id not in had and by_id[received.id] is received]
+    first: dict[str, Received[Any]] = {}
+    for received in batch:
+        first.setdefault(received.id, received)
+    had = {entry["_id"] async for entry in inbox.find({"_id": {"$in": list(first)}}, session=session)}
+    new = [received for ce_id, received in first.items() if ce_id not in had]
     if new:
         now = datetime.now(UTC)
         await inbox.insert_many([{"_id": received.id, "at": now} for received in new], ordered=False, session=session)
