@@ -1,6 +1,7 @@
 """Wiring of ingest: its resources, routes, handlers and background work."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,8 @@ from shared.mongo import Mongo
 from shared.outbox import Relay
 from shared.web import add_check
 from shared.web import create_app as create_web_app
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -88,7 +91,7 @@ async def _prepare(store: Store) -> None:
             await store.prepare()
         except Exception as error:
             if not dependency_is_away(error):
-                raise
+                logger.exception("the indexes could not be made, trying again")
             await asyncio.sleep(1.0)
         else:
             return

@@ -145,11 +145,9 @@ async def change_boxes(
 
 async def _read(request: Request, limit_s: float) -> bytes:
     """The whole body, counted as it comes (the limit is the middleware's), within a time."""
-    chunks: list[bytes] = []
     try:
         async with asyncio.timeout(limit_s):
-            async for chunk in request.stream():
-                chunks.append(chunk)
+            chunks = [chunk async for chunk in request.stream()]
     except TimeoutError as error:
         raise UPLOAD_SLOW(limit_s=round(limit_s), headers={"Connection": "close"}) from error
     return b"".join(chunks)

@@ -119,7 +119,8 @@ PICTURE_TYPE = ProblemKind(
     415,
     Text(en="Not a supported picture", fr="Type d'image non pris en charge"),
     Text(
-        en="By its content the file is none of {supported}. Export the picture in one of these; its name plays no part.",
+        en="By its content the file is none of {supported}. Export the picture in one of these; its name plays "
+        "no part.",
         fr="D'après son contenu, le fichier n'est d'aucun de ces types : {supported}. Exportez l'image dans l'un "
         "d'eux ; son nom ne joue aucun rôle.",
     ),
@@ -139,7 +140,8 @@ PICTURE_PIXELS = ProblemKind(
     413,
     Text(en="Too many pixels", fr="Trop de pixels"),
     Text(
-        en="A picture may have {limit_pixels} pixels in all and {limit_side} a side; this one has more. Make it smaller.",
+        en="A picture may have {limit_pixels} pixels in all and {limit_side} a side; this one has more. "
+        "Make it smaller.",
         fr="Une image peut avoir {limit_pixels} pixels au total et {limit_side} par côté ; celle-ci en a plus. "
         "Réduisez-la.",
     ),
