@@ -5,9 +5,9 @@
     ...
     platform.stop()
 
-`PLATFORM` chooses who runs Kafka, MongoDB and the object store: `embedded` (processes of this machine, the default),
-`containers` (docker-compose.yml) or `external` (somebody else; addresses and the administrator's credentials come
-from the variables that `provision` reads).
+`PLATFORM` chooses who runs Kafka, MongoDB and the object store: `embedded` (processes of this machine, the default) or
+`external` (somebody else; addresses and the administrator's credentials come from the variables that `provision`
+reads). With `containers` everything runs in docker-compose.yml, services too: see `containers.py`.
 """
 
 import json
@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from minio import Minio
 
+from deploy.local import compaction
 from deploy.local import ports as port_choice
 from deploy.local import services as service_processes
 from deploy.local.credentials import Credentials, write_private
@@ -37,6 +38,8 @@ from deploy.local.services import Addresses
 
 DATA = ROOT / ".data"
 WEIGHTS = DATA / "weights"
+Kind = Literal["embedded", "containers", "external"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PORTS_OF_PART = {
     "kafka": ("kafka", "kafka-controller"),
     "mongo": ("mongo",),
@@ -74,7 +77,7 @@ class Platform:
         topic_options: TopicOptions | None = None,
     ) -> None:
         self.data_dir = Path(data_dir).resolve()
-        self.kind = _kind()
+        self.kind = _kind_for_processes()
         self.processes = Processes(self.data_dir / "run", self.data_dir / "logs")
         self.credentials = Credentials(self.data_dir / "secrets")
         self._mode = ports
@@ -309,7 +312,6 @@ class Platform:
         """Connection string of the administrator."""
         return self.provision_settings().mongo_uri()
 
-    @property
     def admin_s3(self) -> Minio:
         """The administrator's client of the object store."""
         return self.provision_settings().s3()
@@ -318,6 +320,21 @@ class Platform:
         """What runs on this data, whoever started it."""
         return self.processes.running()
 
+    def pid(self, name: str) -> int:
+        """The process of a part or service. Raises PlatformError if it does not run."""
+        child = self.running().get(name)
+        if child is None:
+            raise PlatformError(f"{name} does not run.")
+        return child.pid
+
+    def compact_soon(self) -> None:
+        """Make compaction act within seconds instead of a day, on every event topic."""
+        compaction.compact_soon(self.admin_kafka_confluent())
+
+    def roll_segments(self) -> None:
+        """Close the topics' open segments, once they are a second old, so that compaction may reach them."""
+        compaction.roll_segments(self.admin_kafka_confluent())
+
     def resident_mb(self) -> dict[str, float]:
         """Resident memory of each part and its descendants, in MB (10^6 bytes)."""
         return {name: sum(resident_mb(pid) for pid in family(child.pid)) for name, child in self.running().items()}
@@ -325,10 +342,6 @@ class Platform:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _parts(self) -> dict[str, Part]:
-        if self.kind == "containers":
-            from deploy.local.containers import start_platform_containers
-
-            start_platform_containers(self.credentials)
         if self.kind != "embedded":
             return {}
         secret = self.credentials.password
@@ -372,8 +385,19 @@ def read_env_file(path: Path) -> dict[str, str]:
     return dict(word.split("=", 1) for word in shlex.split(path.read_text()))
 
 
-def _kind() -> str:
+def kind_of_platform() -> Kind:
+    """What `PLATFORM` says. Raises PlatformError if it says something else."""
     kind = os.environ.get("PLATFORM") or "embedded"
-    if kind not in ("embedded", "containers", "external"):
+    if kind not in KINDS:
         raise PlatformError(f"PLATFORM must be embedded, containers or external, not {kind!r}.")
+    return kind
+
+
+def _kind_for_processes() -> Kind:
+    kind = kind_of_platform()
+    if kind == "containers":
+        raise PlatformError(
+            "PLATFORM=containers works for `make up`, `make down` and `python -m deploy.local status`. For this, "
+            "use PLATFORM=embedded (the default), or external with the addresses of what runs already."
+        )
     return kind

@@ -11,6 +11,7 @@ groups that begin with its name; its own databases; the buckets below. Nothing e
 """
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -67,6 +68,7 @@ BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
     "proofs": {"ingest": ("Read", "Write", "List"), "identity": ("Read", "Write", "List")},
 }
 _WAIT_S = 30.0
+_QUIET = logging.Logger("kafka-admin", level=logging.CRITICAL + 1)  # failures arrive as exceptions
 
 
 class TopicOptions(BaseSettings):
@@ -194,7 +196,7 @@ def provision_kafka(
     admin: Mapping[str, Any], passwords: Mapping[str, str], options: TopicOptions, mechanism: str = "SCRAM-SHA-256"
 ) -> None:
     """Create topics, users and rights; return when every partition has a leader."""
-    client = AdminClient(dict(admin))
+    client = AdminClient({**admin, "log_level": 0}, logger=_QUIET)
     with _named("Kafka"):
         new = [
             NewTopic(name, count, options.replication_factor, config=options.config())
