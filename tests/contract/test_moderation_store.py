@@ -1,0 +1,641 @@
+"""Moderation on a real MongoDB and a real object store: claims, audit chain, races, and the routes over HTTP."""
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from deploy.local import Platform
+from services.moderation.__main__ import cli
+from services.moderation.domain import (
+    CaseGone,
+    ClaimedByAnother,
+    PictureDecision,
+    Refusal,
+    Review,
+)
+from services.moderation.handlers import Handlers
+from services.moderation.routes import make_router
+from services.moderation.settings import Settings
+from services.moderation.store import Contents, Reviews
+from shared.auth import Guard, Members
+from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, text_key
+from shared.bus import Received
+from shared.events import (
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CaseSubmitted,
+    CaseWithdrawn,
+    ConsentFacts,
+    Event,
+    Frame,
+    MemberChanged,
+    MemberStatus,
+    PictureKind,
+    Profession,
+    QuestionKind,
+    RedactionOutcome,
+    RedactionRequested,
+    Rendition,
+    RenditionSize,
+    Role,
+    Specialty,
+    SubmittedPicture,
+)
+from shared.mongo import Mongo
+from shared.web import create_app
+from tests.tokens import TokenMaker
+
+pytestmark = pytest.mark.platform
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+LEASE = timedelta(minutes=15)
+SIZES = {RenditionSize.FULL: 200_000, RenditionSize.LARGE: 9_000, RenditionSize.SMALL: 900}
+
+
+class Moderation:
+    """The service without Kafka, in a database of its own, with a clock that tests move."""
+
+    def __init__(self, platform: Platform, mongo: Mongo) -> None:
+        self.mongo = mongo
+        self.now = START
+        self.reviews = Reviews(mongo, lease=LEASE, clock=lambda: self.now)
+        self.members = Members(mongo.db, cache_s=0)
+        self.handlers = Handlers(self.reviews, self.members)
+        settings = settings_of(platform, "moderation")
+        self.blobs = Blobs(settings)
+        self.contents = Contents(self.blobs)
+        self.redactor, self.ingest = (Blobs(settings_of(platform, name)) for name in ("redactor", "ingest"))
+        self.tokens = TokenMaker()
+        guard = Guard(self.tokens.verifier(), self.members.state)
+        router = make_router(self.reviews, self.contents, guard)
+        self.app = create_app(settings, "moderation", service="moderation", routers=[router])
+
+    def client(self, moderator: str, *, roles: tuple[str, ...] = ("member", "moderator")) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {self.tokens.token(moderator, roles=list(roles))}"}
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://moderation.test", headers=headers)
+
+    async def tell(self, event: Event, ce_id: str = "") -> None:
+        name = "on_" + event.topic.replace(".", "_")
+        received = Received(event, event.key, ce_id or uuid.uuid4().hex, event.topic, 0, 0)
+        await getattr(self.handlers, name)(received)
+
+    async def rendered(self, case_id: str, picture_id: str, revision: int = 1) -> CaseRedacted:
+        """A rendering in the store, written with the redactor's own credentials, and its event."""
+        renditions = []
+        for size, length in SIZES.items():
+            data = f"{picture_id} {revision} {size} ".encode() * (length // 20)
+            key = redacted_key(case_id, picture_id, revision, 0, size.value)
+            await self.redactor.put(REDACTED, key, data, "image/png")
+            renditions.append(
+                Rendition(
+                    size=size,
+                    object_key=key,
+                    media_type="image/png",
+                    width=640,
+                    height=480,
+                    size_bytes=len(data),
+                    sha256=hashlib.sha256(data).hexdigest(),
+                )
+            )
+        return CaseRedacted(
+            case_id=case_id,
+            picture_id=picture_id,
+            revision=revision,
+            pictures_total=1,
+            outcome=RedactionOutcome.REDACTED,
+            frames=(Frame(index=0, width=640, height=480, renditions=tuple(renditions)),),
+        )
+
+    async def submission(self, case_id: str, *picture_ids: str, version: int = 2) -> CaseSubmitted:
+        text = json.dumps({"title": "A wrist", "body": f"Is it broken? Version {version}."}).encode()
+        await self.ingest.put(TEXTS, text_key(case_id, version), text, "application/json")
+        return CaseSubmitted(
+            case_id=case_id,
+            version=version,
+            author_id="author",
+            specialty=Specialty.RADIOLOGY,
+            kind=QuestionKind.DIAGNOSIS,
+            language="en",
+            text_version=version,
+            pictures=tuple(SubmittedPicture(picture_id=p, revision=1, kind=PictureKind.XRAY) for p in picture_ids),
+            consent=ConsentFacts(purposes=("sharing",), language="en", text_sha256="0" * 64, signed_on=START.date()),
+        )
+
+    async def case(self, pictures: int = 1) -> tuple[str, list[str]]:
+        """A submitted case with all its renderings."""
+        case_id, picture_ids = str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(pictures)]
+        for picture_id in picture_ids:
+            await self.tell(await self.rendered(case_id, picture_id))
+        await self.tell(await self.submission(case_id, *picture_ids))
+        return case_id, picture_ids
+
+    async def sent(self, event_type: type[Event], key: str) -> list[Any]:
+        """What waits in the outbox for one key of a topic: events, or None for a tombstone; in order."""
+        query = {"topic": event_type.topic, "key": key}
+        rows = await self.mongo.db["outbox"].find(query).sort([("sequence", 1), ("at", 1)]).to_list(None)
+        return [event_type.parse(row["value"]) if row["value"] else None for row in rows]
+
+    async def acts(self, case_id: str) -> list[str]:
+        trail = await self.reviews.audit(case_id)
+        assert not trail.flaws
+        return [record["act"] for record in trail.records]
+
+
+def settings_of(platform: Platform, service: str) -> Settings:
+    """A service's own credentials, as settings."""
+    prefix = f"{service.upper()}_"
+    variables = platform.service_env(service).items()
+    found: dict[str, Any] = {name.removeprefix(prefix).lower(): value for name, value in variables}
+    return Settings(**{name: found[name] for name in found.keys() & Settings.model_fields.keys() - {"role"}})
+
+
+def slug(answer: httpx.Response) -> str:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json()["type"]).removeprefix("urn:consilium:problem:")
+
+
+@pytest.fixture(scope="module")
+async def moderation(platform: Platform) -> AsyncIterator[Moderation]:
+    mongo = Mongo(platform.admin_mongo_uri, f"moderation_{uuid.uuid4().hex[:12]}")
+    made = Moderation(platform, mongo)
+    await made.reviews.prepare()
+    yield made
+    await mongo.db.client.drop_database(mongo.db.name)
+    mongo.close()
+    for blobs in (made.blobs, made.redactor, made.ingest):
+        blobs.close()
+
+
+@pytest.fixture(autouse=True)
+def start_of_day(moderation: Moderation) -> None:
+    moderation.now = START
+
+
+class TestClaims:
+    async def test_of_two_moderators_who_claim_fifty_cases_at_once_one_gets_each(self, moderation: Moderation) -> None:
+        cases = [str(uuid.uuid4()) for _ in range(50)]
+        for case_id in cases:
+            await moderation.tell(await moderation.submission(case_id))
+
+        async def take(moderator: str, case_id: str) -> str | None:
+            try:
+                await moderation.reviews.change(
+                    case_id, lambda review: review.take(moderator, f"{moderator}-{case_id}", moderation.now)
+                )
+            except ClaimedByAnother:
+                return None
+            return moderator
+
+        tries = [take(moderator, case_id) for case_id in cases for moderator in ("ann", "bob")]
+        results = await asyncio.gather(*tries)
+        for number, case_id in enumerate(cases):
+            winners = [result for result in results[2 * number : 2 * number + 2] if result]
+            assert len(winners) == 1
+            document = await moderation.mongo.db["reviews"].find_one({"_id": case_id})
+            assert document is not None
+            assert document["body"]["claim"]["moderator_id"] == winners[0]
+            assert await moderation.acts(case_id) == ["claimed"]
+
+    async def test_an_expired_lease_brings_the_case_back_into_the_queue(self, moderation: Moderation) -> None:
+        case_id, _ = await moderation.case(0)
+        async with moderation.client("ann") as ann, moderation.client("bob") as bob:
+            assert (await ann.post(f"/cases/{case_id}/claim")).status_code == 200
+            assert case_id not in await queued(bob)
+            moderation.now += LEASE - timedelta(seconds=1)
+            refused = await bob.post(f"/cases/{case_id}/claim")
+            assert (refused.status_code, slug(refused)) == (409, "case-claimed")
+            assert refused.json()["expires_at"] == "2026-03-01T09:15:00+00:00"
+            moderation.now += timedelta(seconds=1)
+            assert case_id in await queued(bob)
+            assert (await bob.post(f"/cases/{case_id}/claim")).status_code == 200
+            lost = await ann.get(f"/cases/{case_id}")
+            assert (lost.status_code, slug(lost)) == (409, "case-claimed")
+        assert await moderation.acts(case_id) == ["claimed", "lease_expired", "claimed"]
+
+    async def test_reading_renews_the_lease_but_is_not_a_write_each_time(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+            await ann.get(f"/cases/{case_id}")
+            before = await moderation.mongo.db["reviews"].find_one({"_id": case_id})
+            moderation.now += timedelta(seconds=30)
+            await ann.get(f"/cases/{case_id}/pictures/{picture_id}/frames/0/small")
+            assert await moderation.mongo.db["reviews"].find_one({"_id": case_id}) == before
+            moderation.now += timedelta(minutes=10)
+            await ann.get(f"/cases/{case_id}/pictures/{picture_id}/frames/0/small")
+            moderation.now += timedelta(minutes=10)
+            assert (await ann.get(f"/cases/{case_id}")).status_code == 200
+
+
+class TestAudit:
+    async def test_acts_at_the_same_moment_make_one_whole_chain(self, moderation: Moderation) -> None:
+        case_id, picture_ids = await moderation.case(6)
+        async with moderation.client("ann") as ann:
+            claim = (await ann.post(f"/cases/{case_id}/claim")).json()
+
+            def mark(picture_id: str) -> Any:
+                return lambda review: review.served("ann", moderation.now, claim["claim_id"], picture_id, 1, 0)
+
+            await asyncio.gather(*(moderation.reviews.change(case_id, mark(each)) for each in picture_ids))
+        assert await moderation.acts(case_id) == ["claimed"] + ["served"] * 6
+
+    @pytest.mark.parametrize("how", ["altered", "removed", "cut off", "forged"])
+    async def test_a_tampered_record_is_found(
+        self, moderation: Moderation, platform: Platform, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        case_id, _ = await moderation.case(0)
+        for number in range(3):
+            act = f"claim-{number}"
+            await moderation.reviews.change(case_id, lambda review, act=act: review.take("ann", act, moderation.now))  # type: ignore[misc]
+            await moderation.reviews.change(case_id, lambda review: review.release("ann", moderation.now))
+        monkeypatch.setenv("MODERATION_MONGO_URI", platform.admin_mongo_uri)
+        monkeypatch.setenv("MODERATION_MONGO_DATABASE", moderation.mongo.db.name)
+        whole = await asyncio.to_thread(CliRunner().invoke, cli, ["audit", case_id])
+        assert whole.exit_code == 0, whole.output
+        assert whole.output.count("claimed") == 3
+
+        audit = moderation.mongo.db["audit"]
+        match how:
+            case "altered":
+                await audit.update_one({"case_id": case_id, "sequence": 2}, {"$set": {"actor": "bob"}})
+            case "removed":
+                await audit.delete_one({"case_id": case_id, "sequence": 3})
+            case "cut off":
+                await audit.delete_one({"case_id": case_id, "sequence": 6})
+            case "forged":
+                last = await audit.find_one({"case_id": case_id, "sequence": 6}, {"_id": 0})
+                assert last is not None
+                await audit.insert_one({**last, "sequence": 7, "previous": last["hash"]})
+        broken = await asyncio.to_thread(CliRunner().invoke, cli, ["audit", case_id])
+        assert broken.exit_code == 1
+        assert "broken" in broken.output
+        async with moderation.client("ann") as ann:
+            shown = (await ann.get(f"/cases/{case_id}/audit")).json()
+        assert shown["whole"] is False
+        assert shown["flaws"]
+
+    async def test_no_text_and_no_name_stands_in_the_chain(self, moderation: Moderation) -> None:
+        case_id, _ = await published_by(moderation, "ann")
+        async with moderation.client("bob") as bob:
+            shown = await bob.get(f"/cases/{case_id}/audit")
+        assert shown.json()["whole"] is True
+        kinds = [record["act"] for record in shown.json()["records"]]
+        assert kinds == ["claimed", "served", "served", "decided", "approved"]
+        assert "wrist" not in shown.text.lower()
+        assert "broken?" not in shown.text
+
+
+class TestEvents:
+    async def test_the_first_facts_of_a_case_at_the_same_moment_all_count(self, moderation: Moderation) -> None:
+        case_id, picture_ids = str(uuid.uuid4()), [f"p{number}" for number in range(8)]
+        facts = [await moderation.rendered(case_id, each) for each in picture_ids]
+        submission = await moderation.submission(case_id, *picture_ids)
+        await asyncio.gather(moderation.tell(submission), *(moderation.tell(fact) for fact in facts))
+        document = await moderation.mongo.db["reviews"].find_one({"_id": case_id})
+        assert document is not None
+        assert document["summary"]["pictures"] == 8
+        assert document["summary"]["pictures_outstanding"] == 0
+
+    async def test_an_event_delivered_twice_has_one_effect(self, moderation: Moderation) -> None:
+        case_id, _ = await moderation.case(0)
+        gone = CaseWithdrawn(case_id=case_id, version=3, picture_ids=("p1",), withdrawn_at=START)
+        await asyncio.gather(*(moderation.tell(gone, ce_id=f"gone-{case_id}") for _ in range(4)))
+        assert await moderation.sent(CaseApproved, case_id) == [None]
+        assert await moderation.sent(RedactionRequested, "p1") == [None]
+        assert await moderation.acts(case_id) == ["withdrawn"]
+
+    async def test_a_withdrawal_leaves_ids_only_and_closes_every_route(self, moderation: Moderation) -> None:
+        case_id, picture_ids = await moderation.case(2)
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+            await moderation.tell(CaseWithdrawn(case_id=case_id, version=3, withdrawn_at=START))
+            look = f"/cases/{case_id}/pictures/{picture_ids[0]}/frames/0/full"
+            for answer in (
+                await ann.get(f"/cases/{case_id}"),
+                await ann.get(look),
+                await ann.post(f"/cases/{case_id}/claim"),
+                await ann.post(f"/cases/{case_id}/approval"),
+            ):
+                assert (answer.status_code, slug(answer)) == (410, "case-withdrawn")
+            assert case_id not in await queued(ann)
+        document = await moderation.mongo.db["reviews"].find_one({"_id": case_id})
+        assert document is not None
+        assert "author" not in json.dumps(document["body"])
+        assert not document["summary"]
+        for event, key in (
+            (CaseApproved, case_id),
+            (CaseRejected, case_id),
+            (RedactionRequested, picture_ids[0]),
+            (RedactionRequested, picture_ids[1]),
+        ):
+            assert await moderation.sent(event, key) == [None]
+
+    async def test_of_an_approval_and_a_withdrawal_at_the_same_moment_withdrawn_wins(
+        self, moderation: Moderation
+    ) -> None:
+        for number in range(12):
+            case_id, _ = await moderation.case(0)
+            async with moderation.client("ann") as ann:
+                await ann.post(f"/cases/{case_id}/claim")
+                await ann.get(f"/cases/{case_id}")
+                gone = moderation.tell(CaseWithdrawn(case_id=case_id, version=3, withdrawn_at=START))
+                yes = ann.post(f"/cases/{case_id}/approval")
+                answers = await asyncio.gather(*((gone, yes) if number % 2 else (yes, gone)))
+            answer = next(each for each in answers if each is not None)
+            assert answer.status_code in (200, 410)
+            events = await moderation.sent(CaseApproved, case_id)
+            assert events[-1] is None
+            assert len(events) == (2 if answer.status_code == 200 else 1)
+            with pytest.raises(CaseGone):
+                await moderation.reviews.change(case_id, lambda review: review.take("bob", "c", START))
+
+
+class TestRoutes:
+    async def test_a_case_goes_from_the_queue_to_its_approval(self, moderation: Moderation) -> None:
+        case_id, event = await published_by(moderation, "ann")
+        assert (event.title, event.text) == ("A wrist", "Is it broken? Version 2.")
+        rendered = await moderation.rendered(case_id, event.pictures[0].picture_id)
+        assert event.pictures[0].frames == rendered.frames
+        async with moderation.client("ann") as ann:
+            again = await ann.post(f"/cases/{case_id}/approval")
+            assert (again.status_code, again.json()["outcome"]) == (200, "approved")
+            assert len(await moderation.sent(CaseApproved, case_id)) == 1
+            over = await ann.post(f"/cases/{case_id}/claim")
+            assert (over.status_code, slug(over)) == (409, "case-not-waiting")
+
+    async def test_a_box_drawn_by_hand_asks_for_a_revision_that_must_be_seen_anew(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        picture = f"/cases/{case_id}/pictures/{picture_id}"
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+            await ann.get(f"/cases/{case_id}")
+            await ann.get(f"{picture}/frames/0/full")
+            decision = {"revision": 1, "decision": "publish"}
+            assert (await ann.put(f"{picture}/decision", json=decision)).status_code == 200
+            boxes = {"revision": 1, "frames": [{"frame": 0, "boxes": [{"kind": "manual", "box": [1, 2, 30, 40]}]}]}
+            asked = await ann.put(f"{picture}/boxes", json=boxes)
+            assert (asked.status_code, asked.json()["revision"]) == (202, 2)
+            (request,) = await moderation.sent(RedactionRequested, picture_id)
+            assert request.boxes[0].boxes[0].box == (1, 2, 30, 40)
+            waiting = await ann.post(f"/cases/{case_id}/approval")
+            assert (waiting.status_code, slug(waiting)) == (409, "redaction-outstanding")
+            shown = (await ann.get(f"/cases/{case_id}")).json()["pictures"][0]
+            assert (shown["revision"], shown["awaited_revision"]) == (1, 2)
+
+            await moderation.tell(await moderation.rendered(case_id, picture_id, 2))
+            stale = await ann.put(f"{picture}/boxes", json=boxes)
+            assert (stale.status_code, slug(stale)) == (409, "revision-stale")
+            assert stale.json()["current_revision"] == 2
+            decision = {"revision": 2, "decision": "publish"}
+            unseen = await ann.put(f"{picture}/decision", json=decision)
+            assert (unseen.status_code, slug(unseen), unseen.json()["frames"]) == (409, "picture-not-seen", [0])
+            for size in ("small", "large"):
+                assert (await ann.get(f"{picture}/frames/0/{size}")).status_code == 200
+            assert slug(await ann.put(f"{picture}/decision", json=decision)) == "picture-not-seen"
+            await ann.get(f"{picture}/frames/0/full")
+            assert (await ann.put(f"{picture}/decision", json=decision)).status_code == 200
+            assert (await ann.post(f"/cases/{case_id}/approval")).status_code == 200
+
+    async def test_a_case_sent_back_returns_with_its_thread(self, moderation: Moderation) -> None:
+        case_id, picture_ids = await moderation.case()
+        async with moderation.client("ann") as ann, moderation.client("bob") as bob:
+            await ann.post(f"/cases/{case_id}/claim")
+            wrong = await ann.post(f"/cases/{case_id}/rejection", json={"outcome": "changes", "reasons": ["ugly"]})
+            assert wrong.status_code == 422
+            back = {"outcome": "changes", "reasons": ["question_unclear", "picture_quality"]}
+            assert (await ann.post(f"/cases/{case_id}/rejection", json=back)).status_code == 200
+            (event,) = await moderation.sent(CaseRejected, case_id)
+            assert event.reasons == ("picture_quality", "question_unclear")
+            await moderation.tell(await moderation.submission(case_id, *picture_ids, version=4))
+            assert case_id in await queued(bob)
+            await bob.post(f"/cases/{case_id}/claim")
+            shown = (await bob.get(f"/cases/{case_id}")).json()
+        assert shown["body"] == "Is it broken? Version 4."
+        assert [(each["version"], each["outcome"]) for each in shown["thread"]] == [(2, "changes")]
+
+    async def test_the_queue_pages_from_the_oldest_with_neutral_facts_only(self, moderation: Moderation) -> None:
+        made = []
+        for number in range(5):
+            moderation.now = START - timedelta(days=30) + timedelta(minutes=number // 2)  # some at the same moment
+            made.append((await moderation.case(number % 2))[0])
+        moderation.now = START
+        found: list[dict[str, Any]] = []
+        async with moderation.client("ann") as ann, moderation.client("author") as author:
+            cursor = None
+            while len(found) < 5:
+                page = (await ann.get("/queue", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+                assert len(page["items"]) == 2
+                found += page["items"]
+                cursor = page["next_cursor"]
+            assert {item["case_id"] for item in found[:5]} == set(made)
+            assert [item["submitted_at"] for item in found] == sorted(item["submitted_at"] for item in found)
+            facts = {"case_id", "submitted_at", "version", "specialty", "kind", "language", "rounds"}
+            assert set(found[0]) == facts | {"pictures", "pictures_outstanding"}
+            assert not set(made) & set(await queued(author))
+            refused = await author.post(f"/cases/{made[0]}/claim")
+            assert (refused.status_code, slug(refused)) == (403, "own-case")
+            bad = await ann.get("/queue", params={"cursor": "bm9wZQ"})
+            assert (bad.status_code, slug(bad)) == (422, "cursor-malformed")
+
+    async def test_only_moderators_come_in_and_a_suspended_one_no_longer(self, moderation: Moderation) -> None:
+        async with moderation.client("member", roles=("member",)) as member:
+            for method, path in (
+                ("GET", "/queue"),
+                ("GET", "/reasons"),
+                ("POST", "/cases/x/claim"),
+                ("DELETE", "/cases/x/claim"),
+                ("GET", "/cases/x"),
+                ("GET", "/cases/x/pictures/y/frames/0/full"),
+                ("PUT", "/cases/x/pictures/y/boxes"),
+                ("PUT", "/cases/x/pictures/y/decision"),
+                ("POST", "/cases/x/approval"),
+                ("POST", "/cases/x/rejection"),
+                ("GET", "/cases/x/audit"),
+            ):
+                answer = await member.request(method, path)
+                assert (answer.status_code, slug(answer)) == (403, "role-missing"), path
+        async with moderation.client("eve") as eve:
+            assert (await eve.get("/queue")).status_code == 200
+            suspended = MemberChanged(
+                member_id="eve",
+                version=9,
+                pseudonym="Eve",
+                profession=Profession.PHYSICIAN,
+                roles=(Role.MEMBER, Role.MODERATOR),
+                status=MemberStatus.SUSPENDED,
+            )
+            await moderation.tell(suspended)
+            answer = await eve.get("/queue")
+            assert (answer.status_code, slug(answer)) == (403, "account-suspended")
+
+    async def test_reasons_are_given_in_both_languages(self, moderation: Moderation) -> None:
+        async with moderation.client("ann") as ann:
+            items = (await ann.get("/reasons")).json()["items"]
+        assert all(item["code"] and item["fr"] and item["en"] for item in items)
+
+    async def test_an_unknown_case_and_one_not_yet_submitted_look_alike(self, moderation: Moderation) -> None:
+        case_id = str(uuid.uuid4())
+        async with moderation.client("ann") as ann:
+            never = await ann.post(f"/cases/{case_id}/claim")
+            await moderation.tell(await moderation.rendered(case_id, "p1"))
+            early = await ann.post(f"/cases/{case_id}/claim")
+            assert [never.status_code, early.status_code] == [404, 404]
+            assert slug(never) == slug(early) == "case-unknown"
+
+
+class TestContent:
+    async def test_bytes_that_are_not_the_redactors_are_never_served(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        path = f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+            key = redacted_key(case_id, picture_id, 1, 0, "full")
+            await moderation.redactor.put(REDACTED, key, b"something else", "image/png")
+            broken = await ann.get(path)
+            assert (broken.status_code, slug(broken)) == (502, "content-broken")
+            await moderation.redactor.delete(REDACTED, key)
+            gone = await ann.get(path)
+            assert (gone.status_code, slug(gone)) == (404, "content-gone")
+        assert await moderation.acts(case_id) == ["claimed"]
+
+    async def test_a_text_that_changed_after_it_was_read_is_not_published(self, moderation: Moderation) -> None:
+        case_id, _ = await moderation.case(0)
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+            unread = await ann.post(f"/cases/{case_id}/approval")
+            assert (unread.status_code, slug(unread)) == (409, "text-not-seen")
+            await ann.get(f"/cases/{case_id}")
+            await moderation.ingest.put(TEXTS, text_key(case_id, 2), b'{"title": "t", "body": "Mr Smith"}')
+            changed = await ann.post(f"/cases/{case_id}/approval")
+            assert (changed.status_code, slug(changed)) == (409, "text-not-seen")
+
+    async def test_a_broken_download_does_not_count(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+        path = f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"
+        sent = await download(moderation, "ann", path, leave_after=1)
+        assert 0 < len(sent) < SIZES[RenditionSize.FULL]
+        assert "served" not in await moderation.acts(case_id)
+
+    async def test_the_mark_is_there_before_the_last_bytes_are(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+        marks: list[bool] = []
+
+        async def look_into_the_chain() -> None:
+            marks.append("served" in await moderation.acts(case_id))
+
+        path = f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"
+        data = await download(moderation, "ann", path, at_each_part=look_into_the_chain)
+        event = await moderation.rendered(case_id, picture_id)
+        assert hashlib.sha256(data).hexdigest() == event.frames[0].renditions[0].sha256
+        assert marks == [False] * (len(marks) - 1) + [True]
+        assert len(marks) > 2
+
+    async def test_a_picture_repainted_during_the_download_does_not_count(self, moderation: Moderation) -> None:
+        case_id, (picture_id,) = await moderation.case()
+        newer = await moderation.rendered(case_id, picture_id, 2)
+        async with moderation.client("ann") as ann:
+            await ann.post(f"/cases/{case_id}/claim")
+
+        async def repaint() -> None:
+            await moderation.tell(newer, ce_id=f"newer-{picture_id}")
+
+        path = f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"
+        with pytest.raises(Refusal):
+            await download(moderation, "ann", path, at_each_part=repaint)
+        assert "served" not in await moderation.acts(case_id)
+
+
+async def queued(client: httpx.AsyncClient) -> list[str]:
+    """The ids in the whole queue."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await client.get("/queue", params={"limit": 100, **({"cursor": cursor} if cursor else {})})).json()
+        found += [item["case_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    return found
+
+
+async def published_by(moderation: Moderation, moderator: str) -> tuple[str, CaseApproved]:
+    """A case that a moderator has brought the whole way over HTTP."""
+    case_id, (picture_id,) = await moderation.case()
+    async with moderation.client(moderator) as client:
+        assert case_id in await queued(client)
+        assert (await client.post(f"/cases/{case_id}/claim")).status_code == 200
+        shown = (await client.get(f"/cases/{case_id}")).json()
+        frame = shown["pictures"][0]["frames"][0]
+        full = next(each for each in frame["renditions"] if each["size"] == "full")
+        bytes_seen = (await client.get(full["url"])).content
+        assert hashlib.sha256(bytes_seen).hexdigest() == full["sha256"]
+        decision = {"revision": 1, "decision": PictureDecision.PUBLISH.value}
+        said = await client.put(f"/cases/{case_id}/pictures/{picture_id}/decision", json=decision)
+        assert said.status_code == 200, said.text
+        done = await client.post(f"/cases/{case_id}/approval")
+        assert done.status_code == 200, done.text
+    (event,) = await moderation.sent(CaseApproved, case_id)
+    return case_id, event
+
+
+async def download(
+    moderation: Moderation, moderator: str, path: str, *, leave_after: int | None = None, at_each_part: Any = None
+) -> bytes:
+    """A download as a server sees it: part by part, with a client who may leave after some parts."""
+    token = moderation.tokens.token(moderator, roles=["member", "moderator"])
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("moderation.test", 80),
+    }
+    parts: list[bytes] = []
+    left = asyncio.Event()
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            assert message["status"] == 200
+        elif message.get("body"):
+            parts.append(message["body"])
+            if at_each_part:
+                await at_each_part()
+            if leave_after and len(parts) >= leave_after:
+                left.set()
+                await asyncio.sleep(0)
+
+    await moderation.app(scope, receive, send)
+    return b"".join(parts)
+
+
+def test_a_review_that_was_stored_reads_back_the_same() -> None:
+    review = Review(case_id="c")
+    assert Review.model_validate(review.model_dump(mode="json")) == review
