@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
         blobs = Blobs(settings)
         room = RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file))
+        bus = Bus(settings, "ingest")
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         eraser = Eraser(
             mongo,
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             retry_s=settings.purge_retry_s,
             sweep_every_s=settings.sweep_every_s,
             orphan_age_s=settings.orphan_age_s,
+            forget_letters=bus.purge_dead_letters if settings.runs_worker else None,
         )
         members = Members(mongo.db)
         verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
@@ -58,7 +60,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         add_check(app, "originals", lambda: blobs.ping(RAW))
         add_check(app, "texts", lambda: blobs.ping(TEXTS))
         tasks = [asyncio.create_task(_prepare(store), name="prepare")]
-        bus = Bus(settings, "ingest")
         if settings.runs_worker:
             Handlers(store, members).subscribe(bus)
             relay = Relay(mongo.db, bus)

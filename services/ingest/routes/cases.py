@@ -156,7 +156,7 @@ async def withdraw(case_id: str, member: Member, repeatable: Repeatable, open_: 
         return Answer(200, WithdrawalView(case_id=case_id, version=version).model_dump(mode="json"))
 
     answer = await open_.store.withdraw(member.member_id, case_id, repeatable, now(), show)
-    await open_.eraser.purge_now(case_id)
+    await open_.eraser.erase_objects_now(case_id)
     return respond(answer)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Counter, Gauge
@@ -24,8 +25,15 @@ PURGES_WAITING = Gauge("consilium_ingest_purges_waiting", "Withdrawn cases whose
 ORPHANS = Counter("consilium_ingest_orphans_removed_total", "Objects removed that no record knew", ["bucket"])
 
 
+ForgetLetters = Callable[..., Awaitable[int]]
+"""Erases this service's dead letters that mention one of the ids given (`Bus.purge_dead_letters`)."""
+
+
 class Eraser:
-    """Deletes a withdrawn case's originals, key and texts, and sweeps up objects without a record."""
+    """Deletes a withdrawn case's originals, key, texts and dead letters, and sweeps up objects without a record.
+
+    Without `forget_letters` (in a process that has no bus) objects go, and the case stays marked for the worker.
+    """
 
     def __init__(
         self,
@@ -36,6 +44,7 @@ class Eraser:
         retry_s: float = 5.0,
         sweep_every_s: float = 900.0,
         orphan_age_s: float = 3600.0,
+        forget_letters: ForgetLetters | None = None,
     ) -> None:
         self._cases = mongo.db["cases"]
         self._blobs = blobs
@@ -43,6 +52,7 @@ class Eraser:
         self._retry_s = retry_s
         self._sweep_every_s = sweep_every_s
         self._orphan_age = timedelta(seconds=orphan_age_s)
+        self._forget_letters = forget_letters
 
     async def run(self) -> None:
         """Erase until cancelled. What fails is tried again at the next round."""
@@ -62,28 +72,32 @@ class Eraser:
 
     async def purge_all(self) -> int:
         """Erase the objects of every withdrawn case that still has some; returns how many cases."""
-        waiting = await self._cases.find({"purge_pending": True}, {"_id": 1}).to_list(None)
+        waiting = await self._cases.find({"purge_pending": True}, {"picture_ids": 1}).to_list(None)
         PURGES_WAITING.set(len(waiting))
         for document in waiting:
-            await self.purge(document["_id"])
+            await self._purge(document["_id"], document["picture_ids"])
         PURGES_WAITING.set(0)
         return len(waiting)
 
-    async def purge(self, case_id: str) -> None:
-        """Erase a withdrawn case's key first, then its originals and texts, then note that it is done."""
-        await self._room.forget(case_id)
-        await self._blobs.delete_prefix(TEXTS, f"{case_id}/")
-        await self._cases.update_one(
-            {"_id": case_id, "state": CaseState.WITHDRAWN.value},
-            {"$unset": {"purge_pending": ""}, "$set": {"purged_at": datetime.now(UTC)}},
-        )
-        logger.info("erased the objects of a withdrawn case", extra={"case_id": case_id})
+    async def _purge(self, case_id: str, picture_ids: list[str]) -> None:
+        await self._erase_objects(case_id)
+        if self._forget_letters is not None:
+            await self._forget_letters(case_id, *picture_ids)
+            await self._cases.update_one(
+                {"_id": case_id, "state": CaseState.WITHDRAWN.value},
+                {"$unset": {"purge_pending": ""}, "$set": {"purged_at": datetime.now(UTC)}},
+            )
+            logger.info("erased everything of a withdrawn case", extra={"case_id": case_id})
 
-    async def purge_now(self, case_id: str, within_s: float = 15.0) -> None:
-        """Erase at once if that is possible; else the worker does it."""
+    async def _erase_objects(self, case_id: str) -> None:
+        await self._room.forget(case_id)  # the key first: what is left after a crash cannot be read
+        await self._blobs.delete_prefix(TEXTS, f"{case_id}/")
+
+    async def erase_objects_now(self, case_id: str, within_s: float = 15.0) -> None:
+        """Erase a withdrawn case's objects at once if that is possible; the worker completes it in any case."""
         try:
             async with asyncio.timeout(within_s):
-                await self.purge(case_id)
+                await self._erase_objects(case_id)
         except Exception as error:
             if not dependency_is_away(error):
                 raise

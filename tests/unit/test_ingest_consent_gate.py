@@ -1,0 +1,239 @@
+"""No sequence of calls and events submits a case about a patient without a consent to these very pictures."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.ingest.domain.case import MAX_PICTURES, NO_PATIENT, Case, CaseState, Picture
+from services.ingest.domain.consent import MAX_AGE_DAYS, Consent, Purpose
+from services.ingest.domain.refusals import Refused
+from shared.events import (
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CaseSubmitted,
+    CaseUploaded,
+    Frame,
+    FrameBoxes,
+    Language,
+    PictureKind,
+    QuestionKind,
+    RedactionOutcome,
+    Region,
+    RegionKind,
+    RejectOutcome,
+    Specialty,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+TEXTS: dict[Language, frozenset[str]] = {"en": frozenset({"a" * 64}), "fr": frozenset({"b" * 64})}
+
+
+class Life(RuleBasedStateMachine):
+    """A case and its neighbours, who deliver late, twice and out of order. The bookkeeping here is independent of
+    the case's own: what the patient saw and signed, and what the redactor painted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.case = Case(
+            case_id="case",
+            author_id="author",
+            specialty=Specialty.SURGERY,
+            kind=QuestionKind.DIAGNOSIS,
+            language="en",
+            title="t",
+            body="b",
+            created_at=START,
+            updated_at=START,
+        )
+        self.count = 0
+        self.painted: list[CaseRedacted] = []
+        self.submissions: list[CaseSubmitted] = []
+        self.signed: tuple[dict[str, int], date] | None = None
+        self.withdrawn = False
+        self.last_version = 0
+        self.painted_revisions: dict[str, set[int]] = {}
+
+    def _try(self, act: Any) -> Any:
+        before = self.case.model_copy(deep=True)
+        try:
+            return act()
+        except Refused:
+            assert self.case == before, "a refusal changed the case"
+            return None
+
+    def _paint(self, picture_id: str, revision: int, outcome: RedactionOutcome) -> None:
+        frames = (Frame(index=0, width=50, height=50, renditions=()),) if outcome is RedactionOutcome.REDACTED else ()
+        self.painted.append(
+            CaseRedacted(
+                case_id="case",
+                picture_id=picture_id,
+                revision=revision,
+                pictures_total=1,
+                outcome=outcome,
+                frames=frames,
+            )
+        )
+
+    def _hand_over(self, event: CaseUploaded | None, outcome: RedactionOutcome) -> None:
+        if event is None:
+            return
+        for picture in event.pictures:
+            self._paint(picture.picture_id, picture.revision, outcome)
+        if not event.pictures:
+            self.painted.append(
+                CaseRedacted(
+                    case_id="case", picture_id=None, revision=1, pictures_total=0, outcome=RedactionOutcome.REDACTED
+                )
+            )
+
+    @rule(days=st.integers(0, 200))
+    def time_passes(self, days: int) -> None:
+        self.now += timedelta(days=days)
+
+    @rule(kind=st.sampled_from([QuestionKind.DIAGNOSIS, QuestionKind.POSOLOGY]))
+    def edit(self, kind: QuestionKind) -> None:
+        self._try(lambda: self.case.edit(self.now, {"kind": kind}))
+
+    @rule()
+    def add_picture(self) -> None:
+        self.count += 1
+        new = Picture(
+            picture_id=f"p{self.count}",
+            kind=PictureKind.PHOTO,
+            media_type="image/png",
+            size_bytes=1,
+            width=50,
+            height=50,
+        )
+        self._try(lambda: self.case.add_picture(self.now, new))
+
+    @precondition(lambda self: self.case.pictures)
+    @rule(data=st.data())
+    def remove_picture(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([p.picture_id for p in self.case.pictures]))
+        self._try(lambda: self.case.remove_picture(self.now, name))
+
+    @rule(outcome=st.sampled_from(list(RedactionOutcome)))
+    def start_redaction(self, outcome: RedactionOutcome) -> None:
+        self._hand_over(self._try(lambda: self.case.start_redaction(self.now)), outcome)
+
+    @precondition(lambda self: self.case.pictures)
+    @rule(data=st.data(), size=st.integers(1, 20))
+    def change_boxes(self, data: st.DataObject, size: int) -> None:
+        name = data.draw(st.sampled_from([p.picture_id for p in self.case.pictures]))
+        boxes = [FrameBoxes(frame=0, boxes=(Region(kind=RegionKind.MANUAL, box=(0, 0, size, size)),))]
+        self._hand_over(self._try(lambda: self.case.change_boxes(self.now, name, boxes)), RedactionOutcome.REDACTED)
+
+    @precondition(lambda self: self.painted)
+    @rule(data=st.data())
+    def deliver_any_rendering(self, data: st.DataObject) -> None:
+        event = data.draw(st.sampled_from(self.painted))
+        self.case.take_rendering(event, self.now)
+
+    @rule()
+    def deliver_all_renderings(self) -> None:
+        for event in self.painted:
+            self.case.take_rendering(event, self.now)
+
+    @precondition(lambda self: self.submissions and self.submissions[-1].pictures)
+    @rule(data=st.data(), step=st.integers(1, 3))
+    def moderation_has_one_painted_again(self, data: st.DataObject, step: int) -> None:
+        picture = data.draw(st.sampled_from(self.submissions[-1].pictures))
+        self._paint(picture.picture_id, picture.revision + step, RedactionOutcome.REDACTED)
+
+    @rule(
+        purposes=st.sets(st.sampled_from(list(Purpose)), min_size=1),
+        days_ago=st.integers(-3, 400),
+        text=st.sampled_from(["a" * 64, "c" * 64]),
+    )
+    def record_consent(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
+        signed_on = (self.now - timedelta(days=days_ago)).date()
+        consent = Consent(
+            patient_code="P-1",
+            purposes=tuple(purposes),
+            language="en",
+            text_sha256=text,
+            signed_on=signed_on,
+            covers={"forged": 1},
+            recorded_at=START,
+        )
+        seen = self.case.picture_revisions()
+        ok = self._try(lambda: self.case.record_consent(consent, TEXTS, self.now) or True)
+        if ok:
+            assert Purpose.PUBLICATION in purposes
+            assert text == "a" * 64
+            assert days_ago >= -1
+            self.signed = (seen, signed_on)
+
+    @rule()
+    def submit(self) -> None:
+        event = self._try(lambda: self.case.submit(TEXTS, self.now))
+        if event is None:
+            return
+        self.submissions.append(event)
+        shown = {p.picture_id: p.revision for p in event.pictures}
+        done = {(p.picture_id, p.revision) for p in self.painted}
+        assert set(shown.items()) <= done, "submitted what nobody has painted"
+        if shown or event.kind not in NO_PATIENT:
+            assert self.signed is not None, "submitted without a consent"
+            seen, signed_on = self.signed
+            assert seen == shown, "the patient saw other pictures"
+            assert self.now.date() - signed_on <= timedelta(days=MAX_AGE_DAYS)
+            assert event.consent is not None
+            assert Purpose.PUBLICATION in event.consent.purposes
+
+    @precondition(lambda self: self.submissions)
+    @rule(data=st.data())
+    def approve(self, data: st.DataObject) -> None:
+        asked = data.draw(st.sampled_from(self.submissions))
+        event = CaseApproved(
+            case_id="case",
+            version=asked.version,
+            author_id="author",
+            specialty=asked.specialty,
+            kind=asked.kind,
+            language="en",
+            title="t",
+            text="b",
+            approved_at=self.now,
+        )
+        if self.case.take_approval(event, self.now):
+            assert asked is self.submissions[-1]
+
+    @precondition(lambda self: self.submissions)
+    @rule(data=st.data(), outcome=st.sampled_from(list(RejectOutcome)))
+    def reject(self, data: st.DataObject, outcome: RejectOutcome) -> None:
+        asked = data.draw(st.sampled_from(self.submissions))
+        self.case.take_rejection(
+            CaseRejected(case_id="case", version=asked.version, outcome=outcome, reasons=("x",), decided_at=self.now),
+            self.now,
+        )
+
+    @rule(sure=st.integers(0, 9))
+    def withdraw(self, sure: int) -> None:
+        if sure == 0:
+            self._try(lambda: self.case.withdraw(self.now))
+            self.withdrawn = True
+
+    @invariant()
+    def withdrawn_is_final_and_versions_only_grow(self) -> None:
+        if self.withdrawn:
+            assert self.case.state is CaseState.WITHDRAWN
+        assert self.case.version >= self.last_version
+        self.last_version = self.case.version
+        assert len(self.case.pictures) <= MAX_PICTURES
+
+    @invariant()
+    def nothing_is_published_that_was_not_submitted(self) -> None:
+        if self.case.state in (CaseState.SUBMITTED, CaseState.PUBLISHED, CaseState.REJECTED):
+            assert self.submissions
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
