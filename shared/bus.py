@@ -284,8 +284,9 @@ class _Consumer:
                     lag += max(end - position, 0)
         self.progress.lag = lag
 
-    async def _consume(self, records: Record | tuple[Record, ...]) -> None:
-        batch = records if isinstance(records, tuple) else (records,)
+    # Any, because FastStream builds a validator from the annotation and pydantic cannot check a Protocol.
+    async def _consume(self, records: Any) -> None:
+        batch: tuple[Record, ...] = records if isinstance(records, tuple) else (records,)
         started = self.progress.busy_since = time.monotonic()
         try:
             received = [r for record in batch if (r := await self._decode(record)) is not None]
