@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import httpx
 import jwt
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # The redactor installs no MongoDB driver.
     from shared.mongo import Database, Session
 
 log = logging.getLogger("auth")
+T = TypeVar("T")
 
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068), not a secret
@@ -282,9 +283,10 @@ class Members:
         self._cache_size = cache_size
         self._now = now
         self._cached: OrderedDict[str, tuple[MemberState | None, float]] = OrderedDict()
+        self._changed: OrderedDict[str, float] = OrderedDict()
 
     async def apply(self, event: MemberChanged, session: "Session | None" = None) -> bool:
-        """Take in a change; False where an equal or newer one is known. Call `forget` too after an abort."""
+        """Take in a change, usually in the transaction of the inbox; False where an equal or newer one is known."""
         document = {"_id": event.member_id, **event.model_dump(mode="json", exclude={"member_id"})}
         # One pipeline update instead of a filter on the version: an upsert that loses would raise a duplicate
         # key, and that aborts the caller's transaction. $literal: a pseudonym may begin with a dollar sign.
@@ -296,6 +298,8 @@ class Members:
             session=session,
         )
         self._cached.pop(event.member_id, None)
+        # Until the caller's transaction commits, others still read the old state: they must not remember it.
+        self._remember(self._changed, event.member_id, self._now())
         return result.upserted_id is not None or result.modified_count == 1
 
     async def state(self, member_id: str) -> MemberState | None:
@@ -308,11 +312,15 @@ class Members:
         if document is not None:
             event = MemberChanged.model_validate({**document, "member_id": document["_id"]}, extra="ignore")
             state = MemberState.of(event)
-        self._cached[member_id] = (state, self._now() + self._cache_s)
-        self._cached.move_to_end(member_id)
-        if len(self._cached) > self._cache_size:
-            self._cached.popitem(last=False)
+        if self._now() - self._changed.get(member_id, float("-inf")) > self._cache_s:
+            self._remember(self._cached, member_id, (state, self._now() + self._cache_s))
         return state
+
+    def _remember(self, memory: OrderedDict[str, T], member_id: str, value: T) -> None:
+        memory[member_id] = value
+        memory.move_to_end(member_id)
+        if len(memory) > self._cache_size:
+            memory.popitem(last=False)
 
 
 StatusOf = Callable[[str], Awaitable[MemberState | None]]

@@ -1,0 +1,176 @@
+"""identity as a process: its command line tells the other services through the one that runs, in order, once."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from deploy.local import Platform
+from deploy.local.downloads import ROOT
+from shared.bus import kafka_client_options
+from shared.events import MemberChanged
+from shared.settings import ServiceSettings
+from tests.waiting import until
+
+pytestmark = pytest.mark.platform
+
+
+@pytest.fixture(scope="module")
+def address(platform: Platform) -> Iterator[str]:
+    platform.start_service("identity")
+    yield platform.addresses["identity"]
+    platform.stop_service("identity")
+
+
+def run(platform: Platform, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **platform.service_env("identity")}
+    command = [sys.executable, "-m", "services.identity", *words]
+    return subprocess.run(command, input=given, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def made(platform: Platform, *words: str) -> dict[str, Any]:
+    name = uuid.uuid4().hex[:12]
+    who = ("--email", f"{name}@hopital.example", "--pseudonym", f"Dr {name}", "--profession", "physician")
+    result = run(platform, "create-member", *who, "--json", *words)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+async def told(platform: Platform, member_id: str, count: int) -> list[tuple[MemberChanged, dict[str, bytes]]]:
+    """What a consumer (the feed) reads of a member."""
+    env = platform.service_env("feed")
+    settings = ServiceSettings(
+        kafka_bootstrap_servers=env["FEED_KAFKA_BOOTSTRAP_SERVERS"],
+        kafka_username="feed",
+        kafka_password=env["FEED_KAFKA_PASSWORD"],
+    )
+    found: list[tuple[MemberChanged, dict[str, bytes]]] = []
+    consumer = AIOKafkaConsumer(
+        MemberChanged.topic, auto_offset_reset="earliest", group_id=None, **kafka_client_options(settings)
+    )
+    await consumer.start()
+    try:
+
+        async def enough() -> bool:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found.extend(
+                    (MemberChanged.parse(record.value), dict(record.headers))
+                    for record in records
+                    if record.key == member_id.encode()
+                )
+            return len(found) >= count
+
+        await until(enough)
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def test_what_the_command_line_changes_reaches_every_service(platform: Platform, address: str) -> None:
+    member = made(platform)
+    assert run(platform, "verify", member["email"], "--registry", "rpps").returncode == 0
+    assert run(platform, "suspend", member["member_id"], "--reason", "a test").returncode == 0
+    events = await told(platform, member["member_id"], 3)
+    assert [(event.version, event.status) for event, _ in events] == [
+        (1, "unverified"),
+        (2, "verified"),
+        (3, "suspended"),
+    ]
+    assert len({headers["ce_id"] for _, headers in events}) == 3
+    for event, headers in events:
+        everything = event.to_json().decode() + str(headers)
+        assert member["email"] not in everything
+        assert "a test" not in everything
+
+
+async def test_a_member_made_by_hand_signs_in_and_sees_what_is_true_now(platform: Platform, address: str) -> None:
+    member = made(platform, "--verified", "--role", "moderator")
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        credentials = {"email": member["email"], "password": member["password"]}
+        session = (await client.post("/sessions", json=credentials)).json()
+        assert session["member"]["roles"] == ["member", "moderator"]
+        mine = {"authorization": f"Bearer {session['access_token']}"}
+        assert (await client.get("/me", headers=mine)).json()["status"] == "verified"
+        run(platform, "suspend", member["email"], "--reason", "a test")
+        assert (await client.get("/me", headers=mine)).json()["status"] == "suspended"
+        run(platform, "reinstate", member["email"])
+        assert (await client.get("/me", headers=mine)).json()["status"] == "verified"
+
+
+async def test_a_registration_over_the_api_is_told_too(platform: Platform, address: str) -> None:
+    name = uuid.uuid4().hex[:12]
+    wanted = {
+        "email": f"{name}@hopital.example",
+        "password": "correct horse battery",
+        "pseudonym": f"Dr {name}",
+        "profession": "nurse",
+    }
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        answer = await client.post("/registrations", json=wanted)
+    assert answer.status_code == 201
+    ((event, _),) = await told(platform, answer.json()["member_id"], 1)
+    assert (event.status, event.profession) == ("unverified", "nurse")
+
+
+async def test_the_service_is_ready_and_tells_why(address: str) -> None:
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 200
+        assert set(answer.json()["checks"]) == {"mongo", "kafka", "outbox"}
+        text = (await client.get("/metrics")).text
+        assert "consilium_sign_ins_total" in text
+        assert "consilium_http_request_seconds_bucket" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("verify", "nobody@hopital.example"), "There is no member 'nobody@hopital.example'. See list-members."),
+        (("verify", "nobody"), "There is no member 'nobody'. See list-members."),
+        (("verify", "@"), "'@' is neither an e-mail address nor a member id."),
+    ],
+)
+def test_a_wrong_name_gets_a_sentence(platform: Platform, words: tuple[str, ...], sentence: str) -> None:
+    result = run(platform, *words)
+    assert result.returncode == 1
+    assert result.stderr.strip() == sentence
+
+
+def test_a_second_member_of_the_same_name_and_a_move_too_many_get_a_sentence(platform: Platform) -> None:
+    member = made(platform, "--verified")
+    again = run(
+        platform, "create-member", "--email", member["email"], "--pseudonym", "Another", "--profession", "nurse"
+    )
+    assert again.returncode == 1
+    assert again.stderr.strip() == ("Another account has this e-mail address. Choose another one, or see list-members.")
+    twice = run(platform, "verify", member["email"])
+    assert (twice.returncode, twice.stderr.strip()) == (1, f"{member['pseudonym']} is verified already.")
+    assert member["email"] in run(platform, "list-members").stdout
+
+
+def test_a_password_may_be_piped_and_is_never_printed_then(platform: Platform) -> None:
+    name = uuid.uuid4().hex[:12]
+    who = ("--email", f"{name}@hopital.example", "--pseudonym", f"Dr {name}", "--profession", "nurse")
+    weak = run(platform, "create-member", *who, "--password-stdin", given="short\n")
+    assert (weak.returncode, weak.stderr.strip()) == (1, "A password needs at least 12 characters.")
+    result = run(platform, "create-member", *who, "--password-stdin", given="correct horse battery\n")
+    assert result.returncode == 0
+    assert "password" not in result.stdout
+    assert "correct horse" not in result.stdout + result.stderr
+
+
+def test_without_mongodb_the_command_line_says_so(platform: Platform) -> None:
+    environment = {**os.environ, "IDENTITY_MONGO_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"}
+    command = [sys.executable, "-m", "services.identity", "list-members"]
+    result = subprocess.run(command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert result.returncode == 3
+    assert result.stderr.startswith("MongoDB does not serve us")
+    assert "Traceback" not in result.stderr
