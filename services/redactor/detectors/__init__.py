@@ -47,13 +47,20 @@ def scaled(pixels: Pixels, longest: int, *, largest_growth: float = 1.0) -> tupl
     if factor == 1.0:
         return pixels, 1.0
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR), factor
+    return resized(pixels, size), factor
+
+
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The picture at `size` (width, height): means of areas when it shrinks, linear when it grows."""
+    shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
 
 def on_grid(pixels: Pixels, step: int = 32) -> Pixels:
     """The picture with black added right and below, up to a multiple of `step`: networks halve their maps."""
     height, width = pixels.shape[:2]
-    return cv2.copyMakeBorder(pixels, 0, -height % step, 0, -width % step, cv2.BORDER_CONSTANT)
+    return np.pad(pixels, ((0, -height % step), (0, -width % step), (0, 0)))
 
 
 def to_box(edges: npt.NDArray[np.floating], width: int, height: int) -> Box | None:

@@ -1,7 +1,7 @@
 """Burned-in text: PP-OCRv6 (small) finds it; its reader is asked only which short marks may stay.
 
-Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a clinical
-mark standing alone (side, projection, position) is given back, and only when it is read surely.
+Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
+clinical mark standing alone (side, projection, position) is given back, and only when it is read surely.
 PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiable Binarization does it.
 """
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, scaled, session, to_box, turned_back
+from services.redactor.detectors import Pixels, on_grid, resized, scaled, session, to_box, turned_back
 from services.redactor.domain import merged, overlap
 from services.redactor.weights import TEXT_DETECTION, TEXT_RECOGNITION
 from shared.events import Box, Region, RegionKind
@@ -36,14 +36,11 @@ TALL = 0.15
 
 LEGIBLE = 0.3
 
-MARKS = frozenset(
-    """
-    L R G D LT RT LEFT RIGHT LINKS RECHTS GAUCHE DROITE
-    AP PA LAT LL RL OBL LAO RAO LPO RPO AX CC MLO RCC LCC RMLO LMLO
-    ERECT SUPINE PRONE UPRIGHT STANDING SITTING DEBOUT ASSIS COUCHE PORTABLE MOBILE
-    I II III AVR AVL AVF V1 V2 V3 V4 V5 V6
-    """.split()
-)
+SIDES = {"L", "R", "G", "D", "LT", "RT", "LEFT", "RIGHT", "LINKS", "RECHTS", "GAUCHE", "DROITE"}
+PROJECTIONS = {"AP", "PA", "LAT", "LL", "RL", "OBL", "LAO", "RAO", "LPO", "RPO", "AX", "CC", "MLO", "RCC", "LCC"}
+POSITIONS = {"ERECT", "SUPINE", "PRONE", "UPRIGHT", "STANDING", "SITTING", "DEBOUT", "ASSIS", "PORTABLE", "MOBILE"}
+LEADS = {"I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"}
+MARKS = frozenset(SIDES | PROJECTIONS | POSITIONS | LEADS)
 """Side, projection, position, and the leads of an ECG: they identify no one and change what the picture means."""
 
 
@@ -82,7 +79,7 @@ class Text:
             slanted = cv2.minAreaRect(outline)
             if min(slanted[1]) < SMALLEST_CORE_PX:
                 continue
-            score = _mean_inside(likely, cv2.boxPoints(slanted))
+            score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
             if score >= self._box:
                 for edges in _pieces(slanted):
                     yield edges, score
@@ -132,7 +129,7 @@ class MarkReader:
         left, top, width, height = box
         crop = pixels[top : top + height, left : left + width]
         wide = max(16, round(width * self.HEIGHT_PX / height))
-        crop = cv2.resize(np.ascontiguousarray(crop), (wide, self.HEIGHT_PX), interpolation=cv2.INTER_LINEAR)
+        crop = resized(np.ascontiguousarray(crop), (wide, self.HEIGHT_PX))
         tensor = np.zeros((1, 3, self.HEIGHT_PX, max(wide, 160)), np.float32)
         tensor[0, :, :, :wide] = crop.transpose(2, 0, 1)[::-1].astype(np.float32) / 127.5 - 1.0
         steps = self._network.run(None, {"x": tensor})[0][0]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.utils import pixel_array
 
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
@@ -130,7 +130,9 @@ def _window(showing: Dataset) -> tuple[float, float] | None:
     return (first[0], first[1]) if first[1] >= 1 else None
 
 
-def _through_window(values: npt.NDArray[np.float64], centre: float, width: float, function: str) -> npt.NDArray[np.float64]:
+def _through_window(
+    values: npt.NDArray[np.float64], centre: float, width: float, function: str
+) -> npt.NDArray[np.float64]:
     """Values to levels from 0 to 255, as PS3.3 C.11.2.1.2 and C.11.2.1.3 say."""
     if function == "SIGMOID":
         return 255.0 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -500, 500)))
@@ -150,6 +152,14 @@ def _eight_bits(samples: npt.NDArray[np.generic], bits: int) -> Pixels:
 def _refusal(error: Exception) -> Unreadable:
     said = str(error).lower()
     short = isinstance(error, EOFError | struct.error) or any(
-        words in said for words in ("truncated", "less than expected", "less than the expected", "unexpected end", "is missing", "no more")
+        words in said
+        for words in (
+            "truncated",
+            "less than expected",
+            "less than the expected",
+            "unexpected end",
+            "is missing",
+            "no more",
+        )
     )
     return Unreadable(Reason.TRUNCATED if short else Reason.DECODER_FAILED, type(error).__name__)

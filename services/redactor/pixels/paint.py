@@ -8,11 +8,10 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import simplejpeg
 
-from services.redactor.detectors import Pixels
+from services.redactor.detectors import Pixels, resized
 from shared.events import Box, RenditionSize
 
 FILL = (128, 128, 128)
@@ -52,7 +51,7 @@ def encode(painted: Pixels) -> tuple[Encoded, ...]:
         if longest is not None and max(height, width) > longest:
             factor = longest / max(height, width)
             target = max(1, round(width * factor)), max(1, round(height * factor))
-            shown = cv2.resize(painted, target, interpolation=cv2.INTER_AREA)
+            shown = resized(painted, target)
         data = _jpeg(shown, QUALITY[size])
         digest = hashlib.sha256(data).hexdigest()
         sizes.append(Encoded(size, data, width=shown.shape[1], height=shown.shape[0], sha256=digest))

@@ -23,6 +23,7 @@ from pathlib import Path
 from services.redactor.domain import Reason, Thresholds, Unreadable
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import require
+from shared.errors import NotNow
 from shared.events import PictureKind, Region
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,11 @@ class PixelPool:
     async def warm_up(self) -> None:
         """Start every worker and let it load its models: the first picture should not wait for that."""
         await asyncio.gather(*(asyncio.wrap_future(worker.submit(os.getpid)) for worker in self._all))
+
+    async def check(self) -> None:
+        """For readiness. A broken worker is replaced when the next picture meets it, so only none at all is trouble."""
+        if not self._all:
+            raise NotNow("the pixel workers are closed")
 
     def close(self) -> None:
         """End all workers, also one that is at work: a half-done picture has left nothing behind."""

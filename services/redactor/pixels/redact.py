@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from services.redactor.detectors import Pixels
+from services.redactor.detectors import Pixels, resized
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
 from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, Text
@@ -78,15 +79,12 @@ class Redactor:
         """A copy with the regions' boxes padded, aligned outward to JPEG blocks, and filled with one opaque grey."""
         return paint(pixels, painted_boxes(regions, pixels.shape[1], pixels.shape[0]))
 
-    def look_again(
-        self, painted: Pixels, regions: Sequence[Region], kind: PictureKind | None = None
-    ) -> list[Region]:
+    def look_again(self, painted: Pixels, regions: Sequence[Region], kind: PictureKind | None = None) -> list[Region]:
         """Search the painted picture at another scale and shift; what lies under the paint of `regions` is left out."""
         height, width = painted.shape[:2]
         size = max(1, round(width * SECOND_LOOK_SCALE)), max(1, round(height * SECOND_LOOK_SCALE))
-        small = cv2.resize(painted, size, interpolation=cv2.INTER_AREA)
-        shift = SECOND_LOOK_SHIFT_PX
-        moved = cv2.copyMakeBorder(small, shift, 0, shift, 0, cv2.BORDER_REPLICATE)
+        margin = (SECOND_LOOK_SHIFT_PX, 0)
+        moved = np.pad(resized(painted, size), (margin, margin, (0, 0)), mode="edge")
         side = round((RADIOGRAPH_SIDE_PX if kind in SMALL_PRINT else PHOTO_SIDE_PX) * SECOND_LOOK_SCALE)
         found = self._text.detect(moved, side, turns=(0,))
         found += self._faces.detect(moved, turns=(0, 2)) + self._codes.detect(moved)

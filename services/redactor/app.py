@@ -1,0 +1,51 @@
+"""Wiring: one look shows every handler and resource. There is no route but the probes and the metrics."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.redactor.handlers import Handlers
+from services.redactor.pixels.pool import PixelPool
+from services.redactor.settings import Settings
+from services.redactor.store import Rooms
+from shared import log
+from shared.blobs import Blobs, RawRoom, load_wrapping_key
+from shared.bus import Bus
+from shared.web import create_app as create_web_app
+
+SERVICE = "redactor"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The redactor. Workers start in the lifespan; clients connect at their first use."""
+    settings = settings or Settings()
+    log.configure(SERVICE, settings.log_level, settings.log_format)
+
+    blobs = Blobs(settings)
+    rooms = Rooms(blobs, RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file)))
+    pool = PixelPool(
+        settings.weights_dir, workers=settings.workers, limits=settings.limits, thresholds=settings.thresholds
+    )
+    bus = Bus(settings, SERVICE)
+    handlers = Handlers(rooms, pool, bus, at_a_time=settings.workers + 1)  # the next original loads meanwhile
+    handlers.listen(bus, batch=settings.runs_batch, interactive=settings.runs_interactive, workers=settings.workers)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await pool.warm_up()
+        await bus.start()
+        try:
+            yield
+        finally:
+            await bus.stop()
+            pool.close()
+            blobs.close()
+
+    return create_web_app(
+        settings,
+        "Consilium redactor",
+        lifespan,
+        service=SERVICE,
+        checks={"objects": blobs.ping, "kafka": bus.check, "workers": pool.check},
+    )

@@ -1,0 +1,51 @@
+"""What the redactor is told from outside: environment variables with the prefix `REDACTOR_`, or secret files."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.redactor.domain import Thresholds
+from services.redactor.pixels.pool import Limits
+from services.redactor.weights import DEFAULT_DIRECTORY
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="REDACTOR_", env_nested_delimiter="__")
+
+    port: int = Field(default=8105, ge=0, le=65535)
+    kafka_username: str = "redactor"
+
+    group: Literal["redactor", "redactor-interactive", "both"] = "both"
+    """Uploads in batches, or a moderator who waits, or both in one process."""
+    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    """Processes for pixel work, and cases worked on at a time."""
+    weights_dir: Path = DEFAULT_DIRECTORY
+    wrapping_key_file: Path = Path("wrapping_key")
+    """32 bytes in base64: what the cases' data keys are wrapped with. Only ingest and redactor have it."""
+    max_pixels: int = Field(default=60_000_000, ge=1)
+    """Largest frame that is unpacked, told by its header."""
+    time_limit_s: float = Field(default=300.0, gt=0)
+    """Wall time for one picture, all frames; then its worker is ended, and after the second time it is unreadable."""
+    memory_limit_mb: int = Field(default=4096, ge=1024)
+    """Address space of a worker. Models and libraries take about 1.5 GB of it (resident: about 0.4 GB)."""
+    thresholds: Thresholds = Thresholds()
+    """For example REDACTOR_THRESHOLDS__FACE=0.3."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one picture may cost."""
+        return Limits(self.time_limit_s, self.memory_limit_mb * 2**20, self.max_pixels)
+
+    @property
+    def runs_batch(self) -> bool:
+        """Whether this process takes uploads (and withdrawals)."""
+        return self.group in ("redactor", "both")
+
+    @property
+    def runs_interactive(self) -> bool:
+        """Whether this process answers a moderator who waits."""
+        return self.group in ("redactor-interactive", "both")
