@@ -28,11 +28,10 @@ from services.identity.domain import (
     normalise_email,
     normalise_pseudonym,
 )
-from services.identity.routes import WEAK_PASSWORD
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.passwords import Passwords
-from shared import log, web
+from shared import log
 from shared.events import Profession, Role, Specialty
 from shared.mongo import Mongo
 
@@ -46,7 +45,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (a l
 @cli.command()
 def serve() -> None:
     """Run the service until it is told to stop (SIGTERM, Ctrl-C)."""
+    # Here and not above: the other commands need no web framework and start in half the time.
     from services.identity.app import create_app
+    from shared import web
 
     settings = _settings()
     log.configure("identity", settings.log_level, settings.log_format)
@@ -81,7 +82,7 @@ def create_member(
     try:
         check_password(password, email=email, pseudonym="" if made else pseudonym)
     except PasswordTooWeak as error:
-        _stop(WEAK_PASSWORD[str(error)].en)
+        _stop(str(error))
 
     async def work(accounts: Accounts) -> Account:
         now = datetime.now(UTC)

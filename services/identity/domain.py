@@ -30,7 +30,11 @@ class PseudonymMalformed(ValueError):
 
 
 class PasswordTooWeak(ValueError):
-    """The password is too easy to guess; the message says why."""
+    """The password is too easy to guess. `code` is stable; the message is a sentence that says why."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class MoveRefused(Exception):
@@ -80,17 +84,17 @@ def pseudonym_key(pseudonym: str) -> str:
 
 
 def check_password(password: str, *, email: str, pseudonym: str) -> None:
-    """Raise PasswordTooWeak with a reason code. Length counts, composition rules do not (ASVS 5.0, 6.2)."""
+    """Raise PasswordTooWeak where a guesser would be quick. Length counts, composition rules do not (ASVS 5.0, 6.2)."""
     folded = pseudonym_key(password)
     if len(password) < PASSWORD_MIN_CHARACTERS:
-        raise PasswordTooWeak("short")
+        raise PasswordTooWeak("short", f"A password needs at least {PASSWORD_MIN_CHARACTERS} characters.")
     if len(password) > PASSWORD_MAX_CHARACTERS:
-        raise PasswordTooWeak("long")
+        raise PasswordTooWeak("long", f"A password has at most {PASSWORD_MAX_CHARACTERS} characters.")
     if len(set(password)) < PASSWORD_MIN_DIFFERENT:
-        raise PasswordTooWeak("repetitive")
+        raise PasswordTooWeak("repetitive", "This password repeats the same few characters.")
     for known in (email.partition("@")[0], pseudonym, "consilium"):
         if len(pseudonym_key(known)) >= 4 and pseudonym_key(known) in folded:
-            raise PasswordTooWeak("personal")
+            raise PasswordTooWeak("personal", "This password contains your pseudonym, your address or our name.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,22 +77,11 @@ ALREADY_TAKEN = ProblemKind(
     ),
 )
 
-WEAK_PASSWORD = {
-    "short": Text(
-        en=f"A password needs at least {PASSWORD_MIN_CHARACTERS} characters.",
-        fr=f"Un mot de passe doit avoir au moins {PASSWORD_MIN_CHARACTERS} caractères.",
-    ),
-    "long": Text(
-        en=f"A password has at most {PASSWORD_MAX_CHARACTERS} characters.",
-        fr=f"Un mot de passe a au plus {PASSWORD_MAX_CHARACTERS} caractères.",
-    ),
-    "repetitive": Text(
-        en="This password repeats the same few characters.", fr="Ce mot de passe répète les mêmes caractères."
-    ),
-    "personal": Text(
-        en="This password contains your name, your address or ours.",
-        fr="Ce mot de passe contient votre nom, votre adresse ou le nôtre.",
-    ),
+_WEAK_PASSWORD_FR = {
+    "short": f"Un mot de passe doit avoir au moins {PASSWORD_MIN_CHARACTERS} caractères.",
+    "long": f"Un mot de passe a au plus {PASSWORD_MAX_CHARACTERS} caractères.",
+    "repetitive": "Ce mot de passe répète les mêmes caractères.",
+    "personal": "Ce mot de passe contient votre pseudonyme, votre adresse ou notre nom.",
 }
 
 
@@ -137,7 +126,8 @@ class Registration(BaseModel):
         try:
             check_password(password.get_secret_value(), **known)
         except PasswordTooWeak as error:
-            raise field_error("password_too_weak", WEAK_PASSWORD[str(error)]) from error
+            weak = Text(en=str(error), fr=_WEAK_PASSWORD_FR[error.code])
+            raise field_error("password_too_weak", weak) from error
         return password
 
 
