@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram256, SASLScram512
@@ -203,13 +202,14 @@ class Bus:
         delay_s = 0.2
         while not self._stopping.is_set():
             broker = self._make_broker()
-            for consumer in self._consumers:
-                consumer.subscribe(broker, self._settings)
             try:
+                for consumer in self._consumers:
+                    consumer.subscribe(broker, self._settings)
                 await broker.start()
-            except (KafkaError, OSError) as error:
+            except Exception as error:  # nobody awaits this task: say what it was, in the log and in /readyz
                 self.connect_error = f"{type(error).__name__}: {error}"
-                logger.warning("Kafka does not answer, trying again in %.1f s: %s", delay_s, self.connect_error)
+                away = dependency_is_away(error)
+                logger.warning("no connection to Kafka, trying again in %.1f s", delay_s, exc_info=not away)
                 await broker.stop()
                 await self.wait_or_stop(delay_s)
                 delay_s = min(delay_s * 2, 5.0)

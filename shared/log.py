@@ -59,8 +59,9 @@ def configure(service: str, level: str = "INFO", form: str = "json") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "pymongo", "urllib3", "faststream", "uvicorn.access"):
+    for noisy in ("httpx", "httpcore", "pymongo", "urllib3", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("faststream").setLevel(logging.ERROR)  # warns that topics are not created: so we want it
     # aiokafka reports every rebalance and reconnect at INFO; what matters is in /readyz and the metrics.
     logging.getLogger("aiokafka").setLevel(logging.ERROR if level != "DEBUG" else logging.INFO)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):

@@ -214,6 +214,8 @@ def provision_kafka(
         )
         _settle(client.create_acls([binding for service in passwords for binding in rights(service)]))
         _wait_for(lambda: _led(client), "Kafka's partitions did not get their leaders")
+        # The controller has the passwords; the broker hears of them a little later.
+        _wait_for(lambda: _all_may_sign_in(admin, passwords), "Kafka did not let the services sign in")
 
 
 def provision_mongo(admin_uri: str, passwords: Mapping[str, str]) -> None:
@@ -295,6 +297,16 @@ def _led(client: AdminClient) -> bool:
         and all(partition.leader >= 0 for partition in known[name].partitions.values())
         for name, count in topics().items()
     )
+
+
+def _all_may_sign_in(admin: Mapping[str, Any], passwords: Mapping[str, str]) -> bool:
+    for service, secret in passwords.items():
+        user = {"sasl.username": service, "sasl.password": secret, "log_level": 0}
+        try:
+            AdminClient({**admin, **user}, logger=_QUIET).list_topics(timeout=1)
+        except KafkaException:
+            return False
+    return True
 
 
 def _wait_for(condition: Callable[[], bool], complaint: str) -> None:

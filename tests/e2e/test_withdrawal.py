@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def objects_of(stack: Platform, case_id: str) -> list[str]:
     """Every object of the case in any bucket, seen with the administrator's rights."""
-    store: Minio = stack.admin_s3()
+    store: Minio = stack.admin_s3
     return [
         f"{bucket.name}/{found.object_name}"
         for bucket in store.list_buckets()
