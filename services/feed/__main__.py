@@ -7,16 +7,23 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 
 from services.feed.app import SERVICE, create_app
 from services.feed.rebuild import Rebuild, Report
 from services.feed.settings import Settings
 from services.feed.store import Builds, Projector, Superseded
 from shared import log
+from shared.errors import dependency_is_away
 from shared.mongo import Mongo
 from shared.web import serve as serve_app
 
-cli = typer.Typer(help="The feed: what verified members read.", no_args_is_help=True, add_completion=False)
+cli = typer.Typer(
+    help="The feed: what verified members read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @cli.command()
@@ -43,6 +50,11 @@ def rebuild(
         report = asyncio.run(_rebuild(settings, accept_differences))
     except Superseded as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except Exception as error:
+        if not isinstance(error, KafkaError) and not dependency_is_away(error):
+            raise
+        typer.echo(f"Kafka or MongoDB does not answer as it should; the live build stays. {error!r}", err=True)
         raise typer.Exit(1) from error
     typer.echo(json.dumps(asdict(report)) if as_json else _told(report))
     if not report.switched:

@@ -20,6 +20,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from services.feed.settings import Settings
 from services.feed.store import Builds, CollectionComparison, Projector, Superseded, compare
@@ -181,11 +182,8 @@ class Rebuild:
         try:
             behind, since = -1, time.monotonic()
             while True:
-                committed: dict[TopicPartition, int] = {}
-                for group in GROUPS[SERVICE]:
-                    offsets = await admin.list_consumer_group_offsets(group)
-                    committed |= {partition: found.offset for partition, found in offsets.items()}
-                now_behind = sum(max(0, end - max(0, committed.get(partition, 0))) for partition, end in ends.items())
+                committed = await _committed(admin)
+                now_behind = sum(max(0, end - committed.get(partition, 0)) for partition, end in ends.items())
                 if now_behind != behind:
                     behind, since = now_behind, time.monotonic()
                 if behind == 0 or time.monotonic() - since > self._settings.rebuild_catch_up_s:
@@ -193,6 +191,21 @@ class Rebuild:
                 await asyncio.sleep(0.1)
         finally:
             await admin.close()
+
+
+async def _committed(admin: AIOKafkaAdminClient) -> Ends:
+    """The offsets that the live consumer has committed: the next ones it would read."""
+    committed: Ends = {}
+    for group in GROUPS[SERVICE]:
+        try:
+            offsets = await admin.list_consumer_group_offsets(group)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            logger.info("the group's coordinator cannot answer yet: %s", error)
+            continue
+        committed |= {partition: found.offset for partition, found in offsets.items() if found.offset >= 0}
+    return committed
 
 
 def _topics() -> list[type[Event]]:

@@ -180,7 +180,7 @@ async def test_many_topics_at_once_end_as_one_order_would(feed: Feed, build: int
         send([withdrawal(case_id) for case_id in cases[:4]]),
         send([approval(case_id, 2) for case_id in reversed(cases)]),
     )
-    history = [
+    history: list[Step] = [
         *((CaseApproved, (case_id, approval(case_id, version))) for case_id in cases for version in (1, 2)),
         *((CommentAdded, (f"{case_id}-k", comment(f"{case_id}-k", case_id))) for case_id in cases),
         *((CaseWithdrawn, (case_id, withdrawal(case_id))) for case_id in cases[:4]),
