@@ -79,7 +79,9 @@ class Platform:
         self.data_dir = Path(data_dir).resolve()
         self.kind = _kind_for_processes()
         self.processes = Processes(self.data_dir / "run", self.data_dir / "logs")
-        self.credentials = Credentials(self.data_dir / "secrets")
+        # Only somebody else's platform has passwords that come from outside; ours must not change under it.
+        outside = None if self.kind == "external" else {}
+        self.credentials = Credentials(self.data_dir / "secrets", outside)
         self._mode = ports
         self._kafka_options = dict(kafka_options or {})
         self._topic_options = topic_options or TopicOptions()

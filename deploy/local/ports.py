@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ def free_ports(count: int) -> list[int]:
     """`count` different ports that nobody listens on, below the range that outgoing connections take theirs from."""
     lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     first = max(10_240, lowest_ephemeral - 12_000)
-    start = first + (os.getpid() * 61) % (lowest_ephemeral - first - 1_000)
+    start = random.randrange(first, lowest_ephemeral - 1_000)  # noqa: S311 - two runs at once should not meet
     found = [port for port in range(start, lowest_ephemeral) if is_free(port)][:count]
     if len(found) < count:
         raise PlatformError(
