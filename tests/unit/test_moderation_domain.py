@@ -7,6 +7,7 @@ import pytest
 from services.moderation.domain import (
     ActKind,
     BadBoxes,
+    BoxFault,
     CaseGone,
     CaseUnknown,
     ClaimedByAnother,
@@ -341,32 +342,38 @@ class TestBoxes:
         assert asked.boxes[0].boxes == (found,)
 
     @pytest.mark.parametrize(
-        ("frames", "pointer"),
+        ("frames", "fault", "place"),
         [
-            ([FrameBoxes(frame=0)], "/frames"),
-            ([FrameBoxes(frame=0), FrameBoxes(frame=0), FrameBoxes(frame=1)], "/frames/1/frame"),
-            ([FrameBoxes(frame=0), FrameBoxes(frame=2)], "/frames/1/frame"),
+            ([FrameBoxes(frame=0)], BoxFault.FRAMES_FORGOTTEN, ("frames",)),
+            (
+                [FrameBoxes(frame=0), FrameBoxes(frame=0), FrameBoxes(frame=1)],
+                BoxFault.FRAME_TWICE,
+                ("frames", 1, "frame"),
+            ),
+            ([FrameBoxes(frame=0), FrameBoxes(frame=2)], BoxFault.FRAME_UNKNOWN, ("frames", 1, "frame")),
             (
                 [
                     FrameBoxes(frame=0),
                     FrameBoxes(frame=1, boxes=(Region(kind=RegionKind.MANUAL, box=(100, 0, 5, 5)),)),
                 ],
-                "/frames/1/boxes/0/box",
+                BoxFault.BOX_OUTSIDE,
+                ("frames", 1, "boxes", 0, "box"),
             ),
             (
                 [FrameBoxes(frame=0, boxes=(Region(kind=RegionKind.MANUAL, box=(1, 1, 0, 5)),)), FrameBoxes(frame=1)],
-                "/frames/0/boxes/0/box",
+                BoxFault.BOX_OUTSIDE,
+                ("frames", 0, "boxes", 0, "box"),
             ),
         ],
         ids=["forgotten", "twice", "unknown", "outside", "empty"],
     )
     def test_a_list_that_is_not_complete_or_lies_outside_is_refused(
-        self, frames: list[FrameBoxes], pointer: str
+        self, frames: list[FrameBoxes], fault: BoxFault, place: tuple[str | int, ...]
     ) -> None:
         review = review_of("p1", frames=2)
         with pytest.raises(BadBoxes) as refused:
             review.request_boxes("mod", NOW, "p1", 1, frames)
-        assert refused.value.pointer == pointer
+        assert (refused.value.fault, refused.value.place) == (fault, place)
 
     def test_a_box_over_the_edge_is_clipped_to_the_frame(self) -> None:
         review = review_of("p1")

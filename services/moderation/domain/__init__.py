@@ -8,6 +8,7 @@ from services.moderation.domain.audit import Act, ActKind, Flaw, Head, chain, ve
 from services.moderation.domain.reasons import REASONS, ReasonCode
 from services.moderation.domain.refusals import (
     BadBoxes,
+    BoxFault,
     CaseGone,
     CaseUnknown,
     ClaimedByAnother,
@@ -45,6 +46,7 @@ __all__ = [
     "Act",
     "ActKind",
     "BadBoxes",
+    "BoxFault",
     "CaseGone",
     "CaseUnknown",
     "Claim",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.moderation.domain.refusals import BadBoxes
+from services.moderation.domain.refusals import BadBoxes, BoxFault
 from shared.events import Frame, FrameBoxes, Region
 
 BY_HAND = "human"
@@ -14,7 +14,7 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
     Every frame must be listed exactly once, with an empty list where nothing is to be covered: a frame that was
     simply forgotten would come back uncovered. A box that the machine found (same kind and place) keeps its score
     and detector; every other box is a person's, whatever the request says, so that no free text travels in it.
-    Raises BadBoxes with a JSON pointer into the request.
+    Raises BadBoxes with the place in the request.
     """
     by_index = {frame.index: frame for frame in frames}
     seen: set[int] = set()
@@ -22,24 +22,29 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
     for place, listed in enumerate(wanted):
         frame = by_index.get(listed.frame)
         if frame is None:
-            raise BadBoxes(f"/frames/{place}/frame", f"the picture has no frame {listed.frame}")
+            raise BadBoxes(BoxFault.FRAME_UNKNOWN, "frames", place, "frame")
         if listed.frame in seen:
-            raise BadBoxes(f"/frames/{place}/frame", f"frame {listed.frame} is listed twice")
+            raise BadBoxes(BoxFault.FRAME_TWICE, "frames", place, "frame")
         seen.add(listed.frame)
-        boxes = (_fit(region, frame, f"/frames/{place}/boxes/{number}") for number, region in enumerate(listed.boxes))
+        boxes = []
+        for number, region in enumerate(listed.boxes):
+            fitted = _fit(region, frame)
+            if fitted is None:
+                raise BadBoxes(BoxFault.BOX_OUTSIDE, "frames", place, "boxes", number, "box")
+            boxes.append(fitted)
         complete.append(FrameBoxes(frame=frame.index, boxes=tuple(boxes)))
-    forgotten = sorted(by_index.keys() - seen)
-    if forgotten:
-        raise BadBoxes("/frames", f"list every frame, with an empty list of boxes where none is wanted: {forgotten}")
+    if by_index.keys() - seen:
+        raise BadBoxes(BoxFault.FRAMES_FORGOTTEN, "frames")
     return tuple(sorted(complete, key=lambda each: each.frame))
 
 
-def _fit(region: Region, frame: Frame, pointer: str) -> Region:
+def _fit(region: Region, frame: Frame) -> Region | None:
+    """The part of the box that lies in the frame; None where there is none."""
     left, top, width, height = region.box
     right, bottom = min(left + width, frame.width), min(top + height, frame.height)
     left, top = max(left, 0), max(top, 0)
     if right <= left or bottom <= top:
-        raise BadBoxes(f"{pointer}/box", f"the box lies outside the frame of {frame.width} × {frame.height} pixels")
+        return None
     for found in (*frame.regions, *frame.residual):
         if found.kind == region.kind and found.box == region.box:
             return found.model_copy(update={"box": (left, top, right - left, bottom - top)})

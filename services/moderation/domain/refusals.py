@@ -1,6 +1,7 @@
 """What the aggregate answers when a rule forbids an act. A review that refused is thrown away, never stored."""
 
 from datetime import datetime
+from enum import StrEnum
 
 
 class Refusal(Exception):
@@ -71,12 +72,22 @@ class PictureNotSeen(Refusal):
         self.frames = frames
 
 
-class BadBoxes(Refusal):
-    """The box list is not complete, or a box lies outside its frame. `pointer`: JSON pointer into the request."""
+class BoxFault(StrEnum):
+    """What can be wrong with a list of boxes."""
 
-    def __init__(self, pointer: str, message: str) -> None:
-        super().__init__(message)
-        self.pointer = pointer
+    FRAME_UNKNOWN = "frame_unknown"
+    FRAME_TWICE = "frame_twice"
+    FRAMES_FORGOTTEN = "frames_forgotten"
+    BOX_OUTSIDE = "box_outside"
+
+
+class BadBoxes(Refusal):
+    """The box list is not complete, or a box lies outside its frame. `place`: the path into the request."""
+
+    def __init__(self, fault: BoxFault, *place: str | int) -> None:
+        super().__init__(f"{fault} at {place}")
+        self.fault = fault
+        self.place = place
 
 
 class Undecided(Refusal):

@@ -9,12 +9,18 @@ higher revision of a picture over the lower one. A picture is outstanding while 
 the author submitted or that a moderator asked for.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.moderation.domain.announcements import (
+    about_approval,
+    about_boxes,
+    approval,
+    rejection,
+    repainting,
+)
 from services.moderation.domain.audit import AUTHOR, SYSTEM, Act, ActKind, Detail
 from services.moderation.domain.boxes import complete_boxes
 from services.moderation.domain.reasons import ReasonCode
@@ -48,7 +54,6 @@ from services.moderation.domain.values import (
     full_size,
 )
 from shared.events import (
-    ApprovedPicture,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
@@ -234,25 +239,13 @@ class Review(BaseModel):
             return picture.requested
         asked = max(picture.revision, picture.requested, submitted.revision) + 1
         self.pictures[picture_id] = picture.model_copy(update={"requested": asked, "requested_boxes": boxes})
-        self.outgoing.append(
-            RedactionRequested(
-                case_id=self.case_id,
-                picture_id=picture_id,
-                revision=asked,
-                kind=submitted.kind,
-                boxes=boxes,
-                position=picture.position,
-                pictures_total=len(self._waiting().pictures),
-            )
-        )
-        count = sum(len(frame.boxes) for frame in boxes)
-        digest = hashlib.sha256(repr([frame.model_dump(mode="json") for frame in boxes]).encode()).hexdigest()
+        self.outgoing.append(repainting(self.case_id, submitted, picture, asked, boxes, len(self._waiting().pictures)))
         self._act(
             ActKind.BOXES_CHANGED,
             moderator_id,
             picture_id=picture_id,
             revision=asked,
-            detail={"seen_revision": revision, "boxes": count, "sha256": digest},
+            detail={"seen_revision": revision, **about_boxes(boxes)},
         )
         return asked
 
@@ -312,36 +305,16 @@ class Review(BaseModel):
             raise Undecided(undecided)
         if claim.text_sha256 != text_sha256:
             raise TextNotSeen
-        published = tuple(
-            ApprovedPicture(
-                picture_id=picture.picture_id, revision=picture.revision, kind=submitted.kind, frames=picture.frames
-            )
+        wanted = [
+            (submitted, picture)
             for submitted, picture in self.submitted_pictures()
             if claim.decisions[picture.picture_id].decision is PictureDecision.PUBLISH
-        )
-        if submission.pictures and not published and not text.strip():
+        ]
+        if submission.pictures and not wanted and not text.strip():
             raise TextMissing
-        event = CaseApproved(
-            case_id=self.case_id,
-            version=submission.version,
-            author_id=submission.author_id,
-            specialty=submission.specialty,
-            kind=submission.kind,
-            language=submission.language,
-            title=title,
-            text=text,
-            pictures=published,
-            approved_at=now,
-        )
+        event = approval(self.case_id, submission, wanted, title, text, now)
         self.outgoing.append(event)
-        self._act(
-            ActKind.APPROVED,
-            moderator_id,
-            detail={
-                "published": [picture.picture_id for picture in published],
-                "event_sha256": hashlib.sha256(event.to_json()).hexdigest(),
-            },
-        )
+        self._act(ActKind.APPROVED, moderator_id, detail=about_approval(event))
         return self._close(moderator_id, now, RoundOutcome.APPROVED, ())
 
     def reject(self, moderator_id: str, now: datetime, outcome: RejectOutcome, reasons: Sequence[ReasonCode]) -> Round:
@@ -361,15 +334,7 @@ class Review(BaseModel):
         if outcome is RejectOutcome.CHANGES and asked:
             raise RedactionOutstanding(asked)
         codes = tuple(sorted(set(reasons)))
-        self.outgoing.append(
-            CaseRejected(
-                case_id=self.case_id,
-                version=submission.version,
-                outcome=outcome,
-                reasons=tuple(code.value for code in codes),
-                decided_at=now,
-            )
-        )
+        self.outgoing.append(rejection(self.case_id, submission, outcome, codes, now))
         detail: Detail = {"outcome": outcome.value, "reasons": [code.value for code in codes]}
         self._act(ActKind.REJECTED, moderator_id, detail=detail)
         return self._close(moderator_id, now, RoundOutcome(outcome.value), codes)

@@ -4,8 +4,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fastapi.exceptions import RequestValidationError
+
 from services.moderation.domain import (
     BadBoxes,
+    BoxFault,
     CaseGone,
     CaseUnknown,
     ClaimedByAnother,
@@ -129,15 +132,6 @@ PICTURE_NOT_SEEN = ProblemKind(
         fr="Ouvrez en pleine taille les vues listées dans frames, puis décidez.",
     ),
 )
-BOXES_INVALID = ProblemKind(
-    "boxes-invalid",
-    422,
-    Text(en="The list of boxes is not usable", fr="La liste des zones est inutilisable"),
-    Text(
-        en="Correct the place given in errors: every frame once, every box inside its frame.",
-        fr="Corrigez l'endroit indiqué dans errors : chaque vue une fois, chaque zone dans sa vue.",
-    ),
-)
 PICTURES_UNDECIDED = ProblemKind(
     "pictures-undecided",
     409,
@@ -202,6 +196,25 @@ CURSOR_MALFORMED = ProblemKind(
     ),
 )
 
+BOX_FAULTS = {
+    BoxFault.FRAME_UNKNOWN: Text(
+        en="The picture has no such frame.",
+        fr="L'image n'a pas cette vue.",
+    ),
+    BoxFault.FRAME_TWICE: Text(
+        en="This frame is listed twice.",
+        fr="Cette vue figure deux fois.",
+    ),
+    BoxFault.FRAMES_FORGOTTEN: Text(
+        en="List every frame of the picture, with an empty list of boxes where none is wanted.",
+        fr="Donnez toutes les vues de l'image, avec une liste vide là où aucune zone n'est voulue.",
+    ),
+    BoxFault.BOX_OUTSIDE: Text(
+        en="This box lies outside its frame (x, y, width, height in pixels of the full size).",
+        fr="Cette zone est hors de sa vue (x, y, largeur, hauteur en pixels de la pleine taille).",
+    ),
+}
+
 _SIMPLE: dict[type[Refusal], ProblemKind] = {
     CaseUnknown: CASE_UNKNOWN,
     CaseGone: CASE_WITHDRAWN,
@@ -214,8 +227,8 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
 }
 
 
-def problem_of(refusal: Refusal, case_id: str) -> Problem:
-    """The problem document for a refusal; its extra members say what a client needs to go on."""
+def problem_of(refusal: Refusal, case_id: str) -> Problem | RequestValidationError:
+    """What answers a refusal: a problem document whose extra members say what a client needs to go on."""
     match refusal:
         case ClaimedByAnother(expires_at=expires_at):
             return CASE_CLAIMED(expires_at=expires_at.isoformat(timespec="seconds"))
@@ -229,8 +242,10 @@ def problem_of(refusal: Refusal, case_id: str) -> Problem:
             return PICTURE_NOT_SEEN(frames=frames)
         case Undecided(picture_ids=picture_ids):
             return PICTURES_UNDECIDED(picture_ids=picture_ids)
-        case BadBoxes(pointer=pointer):
-            return BOXES_INVALID(errors=[{"pointer": f"#{pointer}", "detail": str(refusal)}])
+        case BadBoxes(fault=fault, place=place):
+            said = BOX_FAULTS[fault]
+            found = {"type": fault.value, "loc": ("body", *place), "msg": said.en, "ctx": {"fr": said.fr}}
+            return RequestValidationError([found])
         case TextNotSeen():
             return TEXT_NOT_SEEN(case_id=case_id)
     return _SIMPLE[type(refusal)]()
