@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import Request
 from prometheus_client import Gauge, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,12 +39,13 @@ CLIENT_LEFT = 499
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
-_SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# Raw bytes, since every answer gets them. A route's own value of the same header stands.
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+_API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 class AroundRequest:
@@ -79,12 +80,14 @@ class AroundRequest:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answer = MutableHeaders(scope=message)
-                answer["x-request-id"] = this_request
-                for name, value in _SECURITY_HEADERS.items():
-                    answer.setdefault(name, value)
-                if not answer.get("content-type", "").startswith("text/html"):
-                    answer.setdefault("content-security-policy", _API_POLICY)
+                given: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+                names = dict(given)
+                given.append((b"x-request-id", this_request.encode()))
+                given.extend(header for header in _SECURITY_HEADERS if header[0] not in names)
+                # The documentation pages load scripts and styles; nothing else that we send may.
+                if not names.get(b"content-type", b"").startswith(b"text/html") and _API_POLICY[0] not in names:
+                    given.append(_API_POLICY)
+                message["headers"] = given
             await send(message)
 
         REQUESTS_OPEN.inc()

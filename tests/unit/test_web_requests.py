@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from shared.log import request_id, traceparent
@@ -35,6 +35,12 @@ async def upload(request: Request) -> int:
 @router.post("/unread")
 async def unread() -> str:
     return "not looked at"
+
+
+@router.get("/cached")
+async def cached(response: Response) -> str:
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return "the same for all"
 
 
 @router.get("/ids")
@@ -79,7 +85,10 @@ async def test_a_route_may_take_more(client: httpx.AsyncClient) -> None:
     assert (await client.post("/files", content=b"x" * 5001)).status_code == 413
 
 
-async def test_no_byte_beyond_the_limit_is_held() -> None:
+@pytest.mark.parametrize(
+    ("header", "bytes_read"), [((b"transfer-encoding", b"chunked"), 6000), ((b"content-length", b"9000000"), 0)]
+)
+async def test_reading_stops_where_the_limit_is_passed(header: tuple[bytes, bytes], bytes_read: int) -> None:
     taken = 0
 
     async def receive() -> dict[str, Any]:
@@ -98,7 +107,7 @@ async def test_no_byte_beyond_the_limit_is_held() -> None:
         "path": "/files",
         "raw_path": b"/files",
         "query_string": b"",
-        "headers": [(b"transfer-encoding", b"chunked")],
+        "headers": [header],
         "client": ("127.0.0.1", 1),
         "server": ("test", 80),
         "scheme": "http",
@@ -107,7 +116,7 @@ async def test_no_byte_beyond_the_limit_is_held() -> None:
     }
     await app()(scope, receive, send)
     assert sent[0]["status"] == 413
-    assert taken == 6000
+    assert taken == bytes_read
 
 
 async def test_an_answer_has_ids_and_headers_that_protect(client: httpx.AsyncClient) -> None:
@@ -116,6 +125,11 @@ async def test_an_answer_has_ids_and_headers_that_protect(client: httpx.AsyncCli
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "content-security-policy" not in (await client.get("/docs")).headers
+
+
+async def test_a_route_may_set_its_own_value_of_a_header(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/cached")).headers.get_list("cache-control") == ["public, max-age=60"]
 
 
 @pytest.mark.parametrize(("given", "kept"), [("gateway-12345678", True), ("a b\tc", False), ("x" * 65, False)])
