@@ -289,7 +289,7 @@ class TestAudit:
         async with moderation.client("bob") as bob:
             shown = await bob.get(f"/cases/{case_id}/audit")
         assert shown.json()["whole"] is True
-        kinds = [record["act"] for record in shown.json()["records"]]
+        kinds = [record["act"] for record in shown.json()["items"]]
         assert kinds == ["claimed", "served", "served", "decided", "approved"]
         assert "wrist" not in shown.text.lower()
         assert "broken?" not in shown.text

@@ -66,6 +66,10 @@ def test_a_question_about_no_patient_needs_no_consent(author: Person, moderator:
     author.preview_when_painted(case_id)
     author.submit(case_id)
     moderator.claim_when_queued(case_id)
+    with pytest.raises(Refused) as unread:
+        moderator.approve(case_id)
+    assert unread.value.slug == "text-not-seen"
+    assert moderator.review(case_id)["body"] == "Which dose in renal failure?"
     moderator.approve(case_id)
     assert author.read_when_published(case_id)["pictures"] == []
 

@@ -107,7 +107,7 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
         with refusals_told(case_id):
             trail = await reviews.audit(case_id)
         flaws = [FlawShown(**flaw.model_dump()) for flaw in trail.flaws]
-        return AuditShown(case_id=case_id, whole=not flaws, flaws=flaws, records=trail.records)
+        return AuditShown(case_id=case_id, whole=not flaws, flaws=flaws, items=trail.records)
 
     def answered_or_held(review: Review, moderator: Principal) -> Round | Submission:
         answered = review.answered(moderator.member_id, RoundOutcome.APPROVED)

@@ -198,12 +198,12 @@ class FlawShown(BaseModel):
 
 
 class AuditShown(BaseModel):
-    """`whole`: every record's hash is right and follows the one before, and none is missing."""
+    """The case's records, oldest first. `whole`: every hash is right and follows the one before, none is missing."""
 
     case_id: str
     whole: bool
     flaws: list[FlawShown]
-    records: list[dict[str, object]]
+    items: list[dict[str, object]]
 
 
 def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
