@@ -14,6 +14,10 @@ MAX_FRAMES = 50
 """Frames that are read from one DICOM file; a longer one is refused, never cut silently."""
 
 
+MAX_REGIONS = 4_000
+"""Regions of one picture, all frames: more would not fit into one message of a megabyte."""
+
+
 class Reason(StrEnum):
     """Why a picture could not be redacted: stable codes, shown to the author and the moderator."""
 
@@ -118,3 +122,20 @@ def merged(regions: Sequence[Region], *, shared_part: float = 0.5) -> list[Regio
         else:
             kept.append(region)
     return sorted(kept, key=lambda region: (region.kind.value, region.box))
+
+
+def bounded(regions: Sequence[Region], limit: int) -> list[Region]:
+    """At most `limit` regions: where there are more (a page of print), neighbours in reading order become one."""
+    if len(regions) <= limit:
+        return list(regions)
+    ordered = sorted(regions, key=lambda region: (region.kind.value, region.box[1], region.box[0]))
+    together = -(-len(ordered) // limit)
+    return [_joined(ordered[start : start + together]) for start in range(0, len(ordered), together)]
+
+
+def _joined(regions: Sequence[Region]) -> Region:
+    left, top = min(each.box[0] for each in regions), min(each.box[1] for each in regions)
+    right = max(each.box[0] + each.box[2] for each in regions)
+    bottom = max(each.box[1] + each.box[3] for each in regions)
+    surest = max(regions, key=lambda region: region.score)
+    return surest.model_copy(update={"box": (left, top, right - left, bottom - top)})

@@ -18,6 +18,10 @@ from shared.events import Region, RegionKind
 SIDE_PX = 1600
 """Longer side on which codes are sought: a code of 90 pixels in a picture of this size is still read."""
 
+BELIEVED_UNREAD = (zxingcpp.BarcodeFormat.Aztec, zxingcpp.BarcodeFormat.PDF417)
+"""Kinds that are believed when their check sum fails. Not QR and Data Matrix: the grid of an ECG's paper is full of
+what could be one (87 on the four development ECGs, none of them a code), and spoilt QR codes have a searcher below."""
+
 LINE_MARGIN = 0.1  # zxing marks the lines that it read of a bar code, not the whole of its height
 
 
@@ -34,6 +38,8 @@ class Codes:
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         found: list[tuple[str, float, npt.NDArray[np.float32]]] = []
         for code in zxingcpp.read_barcodes(grey, return_errors=True):
+            if not code.valid and code.format not in BELIEVED_UNREAD:
+                continue
             place = code.position
             corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
             points = np.array([(corner.x, corner.y) for corner in corners], np.float32)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from services.redactor.detectors import Pixels
@@ -93,14 +93,24 @@ def _shown(dataset: Dataset, samples: npt.NDArray[np.generic], index: int) -> Fl
         return FlatFrame(grey(samples.astype(np.float32) * 255, inverted=inverted))
     values = apply_modality_lut(samples, showing)
     if showing.get("VOILUTSequence"):
-        depth = int(showing.VOILUTSequence[0].LUTDescriptor[2])
-        levels = apply_voi(values.astype(np.int32), showing).astype(np.float32) * (255.0 / (2**depth - 1))
-        return FlatFrame(grey(levels, inverted=inverted))
+        table, first, depth = _table(dataset, showing.VOILUTSequence[0])
+        entries = table[np.clip(values.astype(np.int64) - first, 0, len(table) - 1)]
+        return FlatFrame(grey(entries * (255.0 / (2**depth - 1)), inverted=inverted))
     window = _window(showing)
     if window is not None:
         levels = _through_window(values.astype(np.float64), *window, str(showing.get("VOILUTFunction") or "LINEAR"))
         return FlatFrame(grey(levels, inverted=inverted))
     return DeepFrame(values.astype(np.float32), inverted)
+
+
+def _table(dataset: Dataset, item: Dataset) -> tuple[npt.NDArray[np.float32], int, int]:
+    """A look-up table, the value that its first entry stands for, and its bits. (pydicom's own goes wrong at 8 bits.)"""
+    entries, first, depth = (int(value) for value in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        little = dataset.original_encoding[1] is not False
+        data = np.frombuffer(data, "<u2" if little else ">u2")
+    return np.asarray(data[: entries or 65536], np.float32), first, depth
 
 
 def _showing(dataset: Dataset, index: int) -> Dataset:

@@ -14,6 +14,7 @@ import resource
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -128,6 +129,9 @@ def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    # Decoders quote what they stumble over, and that may be a name out of a header.
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
     _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels)

@@ -12,7 +12,7 @@ from services.redactor.detectors import Pixels, resized
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
 from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, Text
-from services.redactor.domain import Thresholds, area, clip, merged, overlap, painted_boxes
+from services.redactor.domain import MAX_REGIONS, Thresholds, area, bounded, clip, merged, overlap, painted_boxes
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.paint import Encoded, encode, paint
@@ -111,7 +111,7 @@ class Redactor:
         for index, frame in enumerate(picture.frames):
             watch.lap("decode")
             given = None if boxes is None else tuple(boxes.get(index, ()))
-            done.append(self._frame(index, frame, given, kind, watch))
+            done.append(self._frame(index, frame, given, kind, MAX_REGIONS // picture.frame_count, watch))
         return Redacted(tuple(done), tuple(picture.notes), watch.stages, watch.elapsed())
 
     def _frame(
@@ -120,10 +120,11 @@ class Redactor:
         frame: FlatFrame | DeepFrame,
         given: tuple[Region, ...] | None,
         kind: PictureKind | None,
+        most: int,
         watch: "_Watch",
     ) -> RedactedFrame:
         began = watch.elapsed()
-        regions = list(given) if given is not None else self._find(frame.shown(), kind, watch)
+        regions = list(given) if given is not None else bounded(self._find(frame.shown(), kind, watch), most)
         height, width = frame.height, frame.width
         for _ in range(LOOKS_AGAIN):
             boxes = painted_boxes(regions, width, height)
@@ -133,7 +134,7 @@ class Redactor:
             watch.lap("look_again")
             if given is not None or not residual:
                 break
-            regions = merged([*regions, *residual])
+            regions = bounded(merged([*regions, *residual]), most)
         else:
             # The last look's findings are painted as well, and reported: nobody has looked after them.
             boxes = painted_boxes(regions, width, height)
