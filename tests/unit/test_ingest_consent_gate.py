@@ -57,7 +57,6 @@ class Life(RuleBasedStateMachine):
         self.signed: tuple[dict[str, int], date] | None = None
         self.withdrawn = False
         self.last_version = 0
-        self.painted_revisions: dict[str, set[int]] = {}
 
     def _try(self, act: Any) -> Any:
         before = self.case.model_copy(deep=True)
@@ -92,7 +91,7 @@ class Life(RuleBasedStateMachine):
                 )
             )
 
-    @rule(days=st.integers(0, 200))
+    @rule(days=st.sampled_from([1, 10, 200, 300]))
     def time_passes(self, days: int) -> None:
         self.now += timedelta(days=days)
 
@@ -141,6 +140,25 @@ class Life(RuleBasedStateMachine):
         for event in self.painted:
             self.case.take_rendering(event, self.now)
 
+    @rule(steps=st.integers(1, 6))
+    def go_on(self, steps: int) -> None:
+        """The usual way, so that random walks get past it: what comes next in each state."""
+        for _ in range(steps):
+            if self.case.state is CaseState.DRAFT:
+                self.start_redaction(RedactionOutcome.REDACTED)
+            elif self.case.state is CaseState.UPLOADED:
+                self.deliver_all_renderings()
+            elif self.case.state in (CaseState.REDACTED, CaseState.CHANGES):
+                if self.case.consent is None:
+                    self._sign({Purpose.PUBLICATION}, 0, "a" * 64)
+                self.submit()
+            elif self.case.state is CaseState.SUBMITTED:
+                self._decide(self.submissions[-1], RejectOutcome.CHANGES)
+
+    @rule()
+    def patient_signs(self) -> None:
+        self._sign({Purpose.PUBLICATION}, 0, "a" * 64)
+
     @precondition(lambda self: self.submissions and self.submissions[-1].pictures)
     @rule(data=st.data(), step=st.integers(1, 3))
     def moderation_has_one_painted_again(self, data: st.DataObject, step: int) -> None:
@@ -152,7 +170,10 @@ class Life(RuleBasedStateMachine):
         days_ago=st.integers(-3, 400),
         text=st.sampled_from(["a" * 64, "c" * 64]),
     )
-    def record_consent(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
+    def record_any_consent(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
+        self._sign(purposes, days_ago, text)
+
+    def _sign(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
         signed_on = (self.now - timedelta(days=days_ago)).date()
         consent = Consent(
             patient_code="P-1",
@@ -204,22 +225,25 @@ class Life(RuleBasedStateMachine):
             approved_at=self.now,
         )
         if self.case.take_approval(event, self.now):
-            assert asked is self.submissions[-1]
+            assert asked is self.submissions[-1], "an old submission's decision counted"
 
     @precondition(lambda self: self.submissions)
     @rule(data=st.data(), outcome=st.sampled_from(list(RejectOutcome)))
     def reject(self, data: st.DataObject, outcome: RejectOutcome) -> None:
-        asked = data.draw(st.sampled_from(self.submissions))
-        self.case.take_rejection(
-            CaseRejected(case_id="case", version=asked.version, outcome=outcome, reasons=("x",), decided_at=self.now),
-            self.now,
-        )
+        self._decide(data.draw(st.sampled_from(self.submissions)), outcome)
 
-    @rule(sure=st.integers(0, 9))
-    def withdraw(self, sure: int) -> None:
-        if sure == 0:
-            self._try(lambda: self.case.withdraw(self.now))
-            self.withdrawn = True
+    def _decide(self, asked: CaseSubmitted, outcome: RejectOutcome) -> None:
+        event = CaseRejected(
+            case_id="case", version=asked.version, outcome=outcome, reasons=("x",), decided_at=self.now
+        )
+        if self.case.take_rejection(event, self.now):
+            assert asked is self.submissions[-1], "an old submission's decision counted"
+
+    @precondition(lambda self: len(self.submissions) > 2)
+    @rule()
+    def withdraw(self) -> None:
+        self._try(lambda: self.case.withdraw(self.now))
+        self.withdrawn = True
 
     @invariant()
     def withdrawn_is_final_and_versions_only_grow(self) -> None:
@@ -236,4 +260,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
