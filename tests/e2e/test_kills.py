@@ -89,5 +89,6 @@ def test_the_journey_survives_a_kill_of(
     assert [item["case_id"] for item in author.feed(specialty="surgery", limit="100")].count(case_id) == 1
     assert len([one for one in author.call("GET", "ingest", "/cases")["items"] if one["case_id"] == case_id]) == 1
     audit = moderator.call("GET", "moderation", f"/cases/{case_id}/audit")
-    acts = [record["act"] for record in audit["items"]]
+    assert audit["whole"], audit["flaws"]
+    acts = [record["act"] for record in audit["records"]]
     assert acts.count("approved") == 1
