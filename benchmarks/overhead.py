@@ -27,9 +27,8 @@ async def run() -> Result:
     """Ratio of the two times, median over rounds; the first round warms up and is left out."""
     with own_platform("identity", "ingest", "redactor", redactor={"REDACTOR_WORKERS": "1"}) as platform:
         account = Account("bench@bench.invalid", PASSWORD, "bench")
-        create_member(
-            platform, account.email, account.password, pseudonym="bench", profession="nurse", specialty="nursing"
-        )
+        who = {"pseudonym": "bench", "profession": "nurse", "specialty": "nursing"}
+        create_member(platform, account.email, account.password, who)
         with Person(platform.addresses["ingest"]) as author:
             author.use(_session(platform, account))
             heard = _Listener(platform)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from deploy.local.client import Account, Refused, TookTooLong
 from deploy.local.credentials import write_private
 from deploy.local.platform import Platform
+from deploy.local.ports import PortMode
 from deploy.local.processes import PlatformError
 from deploy.local.story import Story
 from deploy.local.walk import Cast, Picture, Walked, walk
@@ -35,11 +37,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def demo(
     leave: Annotated[bool, typer.Option("--exit", help="Stop everything after the walk; status 0 or 1.")] = False,
     data_dir: Annotated[Path, typer.Option(help="Where data, logs and secrets live.")] = ROOT / ".data",
-    ports: Annotated[str, typer.Option(help="fixed (gateway on 8080 or GATEWAY_PORT) or free.")] = "fixed",
+    ports: Annotated[PortMode, typer.Option(help="Fixed: gateway on 8080, or GATEWAY_PORT.")] = "fixed",
 ) -> None:
     """Show Consilium doing its work on real pictures."""
-    if ports not in ("fixed", "free"):
-        raise typer.BadParameter("say `fixed` or `free`", param_hint="--ports")
     story = Story()
     signal.signal(signal.SIGTERM, _as_interrupt)
     platform = Platform(data_dir, ports=ports)
@@ -98,30 +98,22 @@ def people(platform: Platform, path: Path) -> Cast:
                 "password": secrets.token_urlsafe(18),
                 "pseudonym": who["pseudonym"],
             }
-            create_member(platform, stored[part]["email"], stored[part]["password"], **who)
+            create_member(platform, stored[part]["email"], stored[part]["password"], who)
         write_private(path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
     return Cast(**{part: Account(**stored[part]) for part in PEOPLE})
 
 
 def create_member(
-    platform: Platform,
-    email: str,
-    password: str,
-    *,
-    pseudonym: str,
-    profession: str,
-    specialty: str,
-    role: str = "",
-    verified: bool = True,
+    platform: Platform, email: str, password: str, who: Mapping[str, str], *, verified: bool = True
 ) -> None:
-    """Make a member with identity's own command line. Raises CalledProcessError where it refuses."""
-    words = [
-        sys.executable, "-m", "services.identity", "create-member",
-        "--email", email, "--pseudonym", pseudonym, "--profession", profession, "--specialty", specialty,
-        "--country", "FR", "--password-stdin",
-    ]  # fmt: skip
+    """Make a member with identity's own command line.
+
+    `who`: pseudonym, profession, specialty and, for a moderator, role. Raises CalledProcessError where it refuses.
+    """
+    words = [sys.executable, "-m", "services.identity", "create-member", "--email", email, "--password-stdin"]
+    for name, value in {"country": "FR", **who}.items():
+        words += [f"--{name}", value]
     words += ["--verified"] if verified else []
-    words += ["--role", role] if role else []
     environment = os.environ | platform.service_env("identity")
     subprocess.run(words, input=password, env=environment, cwd=ROOT, text=True, check=True, capture_output=True)
 

@@ -23,16 +23,10 @@ def make_person(stack: Platform) -> Iterator[MakePerson]:
         def make(role: str = "", *, verified: bool = True, language: str = "en", sign_in: bool = True) -> Person:
             name = f"p{uuid.uuid4().hex[:12]}"
             account = Account(f"{name}@test.invalid", "correct horse battery staple", name)
-            create_member(
-                stack,
-                account.email,
-                account.password,
-                pseudonym=name,
-                profession="physician",
-                specialty="radiology",
-                role=role,
-                verified=verified,
-            )
+            who = {"pseudonym": name, "profession": "physician", "specialty": "radiology"}
+            if role:
+                who["role"] = role
+            create_member(stack, account.email, account.password, who, verified=verified)
             person = open_people.enter_context(Person(stack.gateway_url, language=language))
             return person.sign_in(account) if sign_in else person
 

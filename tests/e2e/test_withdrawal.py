@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def objects_of(stack: Platform, case_id: str) -> list[str]:
     """Every object of the case in any bucket, seen with the administrator's rights."""
-    store = stack.admin_s3
+    store = stack.admin_s3()
     return [
         f"{bucket.name}/{found.object_name}"
         for bucket in store.list_buckets()
@@ -70,7 +70,7 @@ def compact_soon(stack: Platform) -> None:
 
 
 async def roll_segments(stack: Platform, case_id: str) -> None:
-    """A record more in the case's partition of each topic: only a closed segment is compacted, and traffic closes it."""
+    """One more record in the case's partition of each topic: only closed segments are compacted; traffic closes them."""
     producer = AIOKafkaProducer(**stack.admin_kafka())
     await producer.start()
     try:
