@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
+from typer.testing import CliRunner
 
 from deploy.local import Platform
 from deploy.local.downloads import ROOT
+from services.identity.__main__ import cli
 from shared.bus import kafka_client_options
 from shared.events import MemberChanged
 from shared.settings import ServiceSettings
@@ -29,18 +31,34 @@ def address(platform: Platform) -> Iterator[str]:
     platform.stop_service("identity")
 
 
-def run(platform: Platform, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **platform.service_env("identity")}
+class Answer(NamedTuple):
+    """What a command answers an operator."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(platform: Platform, *words: str, given: str = "") -> Answer:
+    """identity's command line, as an operator starts it."""
     command = [sys.executable, "-m", "services.identity", *words]
-    return subprocess.run(command, input=given, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
+    environment = {**os.environ, **platform.service_env("identity")}
+    ended = subprocess.run(command, input=given, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
+    return Answer(ended.returncode, ended.stdout, ended.stderr)
 
 
-def made(platform: Platform, *words: str) -> dict[str, Any]:
+def run_here(platform: Platform, *words: str, given: str = "") -> Answer:
+    """The same in this process, which spares the imports; not from a coroutine, since it runs a loop of its own."""
+    ended = CliRunner(env=platform.service_env("identity")).invoke(cli, list(words), input=given)
+    return Answer(ended.exit_code, ended.stdout, ended.stderr)
+
+
+def made(platform: Platform, *words: str, by: Callable[..., Answer] = run) -> dict[str, Any]:
     name = uuid.uuid4().hex[:12]
     who = ("--email", f"{name}@hopital.example", "--pseudonym", f"Dr {name}", "--profession", "physician")
-    result = run(platform, "create-member", *who, "--json", *words)
-    assert result.returncode == 0, result.stderr
-    found: dict[str, Any] = json.loads(result.stdout)
+    answer = by(platform, "create-member", *who, "--json", *words)
+    assert answer.status == 0, answer.err
+    found: dict[str, Any] = json.loads(answer.out)
     return found
 
 
@@ -76,8 +94,8 @@ async def told(platform: Platform, member_id: str, count: int) -> list[tuple[Mem
 
 async def test_what_the_command_line_changes_reaches_every_service(platform: Platform, address: str) -> None:
     member = made(platform)
-    assert run(platform, "verify", member["email"], "--registry", "rpps").returncode == 0
-    assert run(platform, "suspend", member["member_id"], "--reason", "a test").returncode == 0
+    assert run(platform, "verify", member["email"], "--registry", "rpps").status == 0
+    assert run(platform, "suspend", member["member_id"], "--reason", "a test").status == 0
     events = await told(platform, member["member_id"], 3)
     assert [(event.version, event.status) for event, _ in events] == [
         (1, "unverified"),
@@ -139,38 +157,53 @@ async def test_the_service_is_ready_and_tells_why(address: str) -> None:
     ],
 )
 def test_a_wrong_name_gets_a_sentence(platform: Platform, words: tuple[str, ...], sentence: str) -> None:
-    result = run(platform, *words)
-    assert result.returncode == 1
-    assert result.stderr.strip() == sentence
+    result = run_here(platform, *words)
+    assert result.status == 1
+    assert result.err.strip() == sentence
 
 
 def test_a_second_member_of_the_same_name_and_a_move_too_many_get_a_sentence(platform: Platform) -> None:
-    member = made(platform, "--verified")
-    again = run(
+    member = made(platform, "--verified", by=run_here)
+    again = run_here(
         platform, "create-member", "--email", member["email"], "--pseudonym", "Another", "--profession", "nurse"
     )
-    assert again.returncode == 1
-    assert again.stderr.strip() == ("Another account has this e-mail address. Choose another one, or see list-members.")
-    twice = run(platform, "verify", member["email"])
-    assert (twice.returncode, twice.stderr.strip()) == (1, f"{member['pseudonym']} is verified already.")
-    assert member["email"] in run(platform, "list-members").stdout
+    assert again.status == 1
+    assert again.err.strip() == ("Another account has this e-mail address. Choose another one, or see list-members.")
+    twice = run_here(platform, "verify", member["email"])
+    assert (twice.status, twice.err.strip()) == (1, f"{member['pseudonym']} is verified already.")
+    assert member["email"] in run_here(platform, "list-members").out
 
 
 def test_a_password_may_be_piped_and_is_never_printed_then(platform: Platform) -> None:
     name = uuid.uuid4().hex[:12]
     who = ("--email", f"{name}@hopital.example", "--pseudonym", f"Dr {name}", "--profession", "nurse")
-    weak = run(platform, "create-member", *who, "--password-stdin", given="short\n")
-    assert (weak.returncode, weak.stderr.strip()) == (1, "A password needs at least 12 characters.")
-    result = run(platform, "create-member", *who, "--password-stdin", given="correct horse battery\n")
-    assert result.returncode == 0
-    assert "password" not in result.stdout
-    assert "correct horse" not in result.stdout + result.stderr
+    weak = run_here(platform, "create-member", *who, "--password-stdin", given="short\n")
+    assert (weak.status, weak.err.strip()) == (1, "A password needs at least 12 characters.")
+    result = run_here(platform, "create-member", *who, "--password-stdin", given="correct horse battery\n")
+    assert result.status == 0
+    assert "password" not in result.out
+    assert "correct horse" not in result.out + result.err
 
 
-def test_without_mongodb_the_command_line_says_so(platform: Platform) -> None:
-    environment = {**os.environ, "IDENTITY_MONGO_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"}
-    command = [sys.executable, "-m", "services.identity", "list-members"]
-    result = subprocess.run(command, env=environment, cwd=ROOT, text=True, capture_output=True, check=False)
-    assert result.returncode == 3
+def test_without_mongodb_the_command_line_says_so() -> None:
+    environment = {"IDENTITY_MONGO_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"}
+    result = CliRunner(env=environment).invoke(cli, ["list-members"])
+    assert result.exit_code == 3
     assert result.stderr.startswith("MongoDB does not serve us")
-    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--email", "nobody", "--pseudonym", "Bob B", "--profession", "nurse"), "'nobody' is not an e-mail address."),
+        (("--email", "a@b.fr", "--pseudonym", "<b>", "--profession", "nurse"), "'<b>' is no pseudonym"),
+        (("--email", "a@b.fr", "--pseudonym", "Bob B", "--profession", "baker"), "'baker' is not one of"),
+        (("--email", "a@b.fr", "--pseudonym", "Bob B", "--profession", "nurse", "--country", "France"), "two letters"),
+        (("--email", "a@b.fr", "--profession", "nurse"), "--pseudonym"),
+    ],
+)
+def test_wrong_words_get_a_sentence_and_no_trace(words: tuple[str, ...], said: str) -> None:
+    result = CliRunner(env={"TERM": "dumb", "COLUMNS": "200"}).invoke(cli, ["create-member", *words])
+    assert result.exit_code in (1, 2)
+    assert said in result.stderr
+    assert "Traceback" not in result.output
