@@ -104,7 +104,7 @@ def _shown(dataset: Dataset, samples: npt.NDArray[np.generic], index: int) -> Fl
 
 
 def _table(dataset: Dataset, item: Dataset) -> tuple[npt.NDArray[np.float32], int, int]:
-    """A look-up table, the value that its first entry stands for, and its bits. (pydicom's own goes wrong at 8 bits.)"""
+    """A table, the value of its first entry, and its bits. (pydicom's own function goes wrong at 8 bits.)"""
     entries, first, depth = (int(value) for value in item.LUTDescriptor)
     data = item.LUTData
     if isinstance(data, bytes):
