@@ -4,6 +4,7 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from prometheus_client import Counter
 
 from services.moderation.domain import REASONS, Review, Round, RoundOutcome, Submission
 from services.moderation.routes.problems import refusals_told
@@ -23,6 +24,11 @@ from services.moderation.routes.shapes import (
 from services.moderation.store import Contents, Reviews
 from shared.auth import Guard, Principal
 from shared.events import Role
+
+# How many cases moderators decide, and how: the pace of the team, and of authors who need help with their cases.
+CASES_DECIDED = Counter(
+    "consilium_cases_decided_total", "Decisions on cases (a repeated request counts too)", ["outcome"]
+)
 
 
 def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter:
@@ -89,6 +95,7 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
                 case_id,
                 lambda review: review.approve(moderator.member_id, reviews.clock(), sha256, text.title, text.body),
             )
+        CASES_DECIDED.labels(said.outcome.value).inc()
         return AnswerShown.of(case_id, said)
 
     @router.post("/cases/{case_id}/rejection")
@@ -99,6 +106,7 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
                 case_id,
                 lambda review: review.reject(moderator.member_id, reviews.clock(), asked.outcome, asked.reasons),
             )
+        CASES_DECIDED.labels(said.outcome.value).inc()
         return AnswerShown.of(case_id, said)
 
     @router.get("/cases/{case_id}/audit")

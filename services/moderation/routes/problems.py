@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import Counter
 
 from services.moderation.domain import (
     BadBoxes,
@@ -31,6 +32,9 @@ from shared.blobs import BlobMissing
 from shared.web import Problem, ProblemKind, Text
 
 log = logging.getLogger("moderation")
+
+# Anything above zero: an object in the store was exchanged or damaged after the redactor or the author wrote it.
+CONTENT_REFUSED = Counter("consilium_content_refused_total", "Objects not shown to moderators because they are wrong")
 
 CASE_UNKNOWN = ProblemKind(
     "case-unknown",
@@ -264,5 +268,6 @@ def refusals_told(case_id: str) -> Iterator[None]:
         log.warning("an object of case %s is not in the store", case_id)
         raise CONTENT_GONE() from error
     except ContentBroken as error:
+        CONTENT_REFUSED.inc()
         log.error("content refused: %s", error)
         raise CONTENT_BROKEN() from error
