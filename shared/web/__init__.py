@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Lifespan
@@ -65,7 +66,8 @@ def create_app(
 
     `service` gives the path under which the gateway shows it (`/api/<service>`), for the documentation pages.
     """
-    app = FastAPI(
+    # FastAPI's own documentation page loads its scripts from somewhere else; ours works without the internet.
+    app = FastAPIOffline(
         title=title,
         lifespan=lifespan,
         redoc_url=None,

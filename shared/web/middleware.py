@@ -65,14 +65,16 @@ class AroundRequest:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # Where the gateway shows this service (it strips the prefix): documentation pages link to it.
-        scope["root_path"] = self.root_path
         headers = Headers(scope=scope)
         incoming = headers.get("x-request-id", "")
         this_request = incoming if _REQUEST_ID.match(incoming) else uuid.uuid4().hex
         request_id.set(this_request)
         continue_trace(headers.get("traceparent"))
         path: str = scope["path"]
+        # Where the gateway shows this service (it strips the prefix): documentation pages link to it. As ASGI has it,
+        # `path` holds the root path too.
+        scope["root_path"] = self.root_path
+        scope["path"] = self.root_path + path
         started = time.perf_counter()
         status = 0
 

@@ -90,5 +90,5 @@ def test_the_journey_survives_a_kill_of(
     assert len([one for one in author.call("GET", "ingest", "/cases")["items"] if one["case_id"] == case_id]) == 1
     audit = moderator.call("GET", "moderation", f"/cases/{case_id}/audit")
     assert audit["whole"], audit["flaws"]
-    acts = [record["act"] for record in audit["records"]]
+    acts = [record["act"] for record in audit["items"]]
     assert acts.count("approved") == 1
