@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ UNPREFIXED = {"ROLE", "FORWARDED_ALLOW_IPS"}  # shared.settings, uvicorn
 Json = dict[str, Any]
 
 
+@cache
 def manifests() -> list[tuple[str, Json]]:
     """(file name, document) of every Kubernetes object of the base; kustomization.yaml itself is none."""
     return [
@@ -48,6 +50,7 @@ def container(workload: Json) -> Json:
     return found
 
 
+@cache
 def compose() -> Json:
     found: Json = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     return found
@@ -85,7 +88,7 @@ def environment(workload: Json) -> dict[str, str]:
 
 
 def settings_class(service: str) -> type[ServiceSettings]:
-    found = importlib.import_module(f"services.{service}.settings").Settings
+    found: type[ServiceSettings] = importlib.import_module(f"services.{service}.settings").Settings
     assert issubclass(found, ServiceSettings)
     return found
 

@@ -5,7 +5,7 @@ The manifests are checked as files; whether they run is another matter, told in 
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast
 
 import jsonschema
 import kubernetes_validate
@@ -14,7 +14,10 @@ import yaml
 
 from deploy.local import compose_secrets
 from deploy.local.provision import BUCKETS, DATABASES, ProvisionSettings
-from shared.events import CONSUMES
+from services.redactor.handlers import Handlers
+from services.redactor.settings import Settings as RedactorSettings
+from shared.bus import Bus
+from shared.events import Event
 from tests import manifests as files
 from tests.manifests import ROOT, SERVICES, Json, container, environment, of_kind, pod
 
@@ -227,14 +230,26 @@ def test_scaling_watches_the_group_that_its_deployment_consumes_in(
     (target,) = (d for d in WORKLOADS if name_of(d) == scaled["spec"]["scaleTargetRef"]["name"])
     assert "replicas" not in target["spec"], "KEDA and the manifest would fight over the number"
     service = target["metadata"]["labels"]["app.kubernetes.io/name"]
-    group = environment(target)["REDACTOR_GROUP"]
-    assert group in get_args(files.settings_class(service).model_fields["group"].annotation)
+    settings = files.settings_from(service, environment(target), monkeypatch)
+    assert isinstance(settings, RedactorSettings)
+    consumed = _Subscriptions()
+    handlers = object.__new__(Handlers)
+    handlers.listen(cast(Bus, consumed), batch=settings.runs_batch, interactive=settings.runs_interactive, workers=1)
     watched = {trigger["metadata"]["topic"]: trigger["metadata"] for trigger in scaled["spec"]["triggers"]}
-    assert {metadata["consumerGroup"] for metadata in watched.values()} == {group}
-    assert watched.keys() <= {event.topic for event in CONSUMES[service]}
+    assert {(topic, metadata["consumerGroup"]) for topic, metadata in watched.items()} == consumed.seen
     assert {m["bootstrapServersFromEnv"] for m in watched.values()} <= environment(target).keys()
     protocol = generated_protocol()
     assert {m["tls"] for m in watched.values()} == {"enable" if protocol == "SASL_SSL" else "disable"}
+
+
+class _Subscriptions:
+    """Takes the place of the bus and notes (topic, group)."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+
+    def on(self, event_type: type[Event], handler: object, *, group: str, workers: int = 1) -> None:
+        self.seen.add((event_type.topic, group))
 
 
 def generated_protocol() -> str:

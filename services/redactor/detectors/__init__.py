@@ -4,15 +4,20 @@ Every finder has `detect(pixels) -> list[Region]`: pixels are height x width x 3
 of that picture, without padding. Thresholds are low: a person can remove a box, nobody can take back a face.
 """
 
+import os
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from shared.events import Box, Region
+
+# ONNX Runtime sends usage data to its maker unless this is set before it is imported; pictures stay, and so do counts.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 Pixels = npt.NDArray[np.uint8]
 """An upright picture: height x width x 3, RGB."""
