@@ -80,7 +80,7 @@ class Platform:
         self.kind = _kind_for_processes()
         self.processes = Processes(self.data_dir / "run", self.data_dir / "logs")
         # Only somebody else's platform has passwords that come from outside; ours must not change under it.
-        outside = None if self.kind == "external" else {}
+        outside: dict[str, str] | None = None if self.kind == "external" else {}
         self.credentials = Credentials(self.data_dir / "secrets", outside)
         self._mode = ports
         self._kafka_options = dict(kafka_options or {})
@@ -305,9 +305,9 @@ class Platform:
             "sasl_plain_password": given.admin_kafka_password.get_secret_value(),
         }
 
-    def admin_kafka_confluent(self) -> dict[str, Any]:
+    def admin_kafka_confluent(self) -> dict[str, str | int | float | bool]:
         """confluent-kafka's settings of the administrator (its AdminClient knows ACLs and topic settings)."""
-        return self.provision_settings().kafka()
+        return dict(self.provision_settings().kafka())
 
     @property
     def admin_mongo_uri(self) -> str:

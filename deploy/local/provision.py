@@ -114,7 +114,7 @@ class ProvisionSettings(BaseSettings):
     admin_s3_access_key: str = ADMIN
     admin_s3_secret_key: SecretStr
 
-    def kafka(self) -> dict[str, Any]:
+    def kafka(self) -> dict[str, str]:
         """confluent-kafka settings of the administrator."""
         return {
             "bootstrap.servers": self.kafka_bootstrap_servers,
@@ -193,7 +193,7 @@ def rights(service: str) -> list[AclBinding]:
 
 
 def provision_kafka(
-    admin: Mapping[str, Any], passwords: Mapping[str, str], options: TopicOptions, mechanism: str = "SCRAM-SHA-256"
+    admin: Mapping[str, str], passwords: Mapping[str, str], options: TopicOptions, mechanism: str = "SCRAM-SHA-256"
 ) -> None:
     """Create topics, users and rights; return when every partition has a leader."""
     client = AdminClient({**admin, "log_level": 0}, logger=_QUIET)
@@ -299,9 +299,9 @@ def _led(client: AdminClient) -> bool:
     )
 
 
-def _all_may_sign_in(admin: Mapping[str, Any], passwords: Mapping[str, str]) -> bool:
+def _all_may_sign_in(admin: Mapping[str, str], passwords: Mapping[str, str]) -> bool:
     for service, secret in passwords.items():
-        user = {"sasl.username": service, "sasl.password": secret, "log_level": 0}
+        user: dict[str, str | int] = {"sasl.username": service, "sasl.password": secret, "log_level": 0}
         try:
             AdminClient({**admin, **user}, logger=_QUIET).list_topics(timeout=1)
         except KafkaException:
