@@ -3,6 +3,7 @@
 Plain ASGI because Starlette's BaseHTTPMiddleware runs every request in a task of its own, with a queue between.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -135,10 +136,14 @@ class AroundRequest:
 class BodyLimit:
     """Refuses bodies that are too large, by what the header says and by the bytes that really come.
 
-    The default holds for every route. A route that reads the stream itself raises it with `max_body`.
+    The default holds for every route. A route that reads the stream itself raises it with `max_body`. What comes
+    after the refusal is read and thrown away, within bounds: a client, and a gateway even more, that is still
+    sending when the connection closes never sees the answer.
     """
 
     SCOPE_KEY = "consilium.max_body_bytes"
+    DRAIN_BYTES = 64 * 1024 * 1024
+    DRAIN_SECONDS = 15.0
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app = app
@@ -158,15 +163,30 @@ class BodyLimit:
             nonlocal came
             limit = scope[self.SCOPE_KEY]
             if announced > limit:
-                raise BODY_TOO_LARGE(limit_bytes=limit, headers={"Connection": "close"})
+                raise BODY_TOO_LARGE(limit_bytes=limit, headers=await self._drained(receive))
             message = await receive()
             if message["type"] == "http.request":
                 came += len(message.get("body", b""))
                 if came > limit:
-                    raise BODY_TOO_LARGE(limit_bytes=limit, headers={"Connection": "close"})
+                    rest = {} if not message.get("more_body") else await self._drained(receive)
+                    raise BODY_TOO_LARGE(limit_bytes=limit, headers=rest)
             return message
 
         await self.app(scope, counted, send)
+
+    async def _drained(self, receive: Receive) -> dict[str, str]:
+        """Throw the rest of the body away. Headers for the answer: the connection ends where there was too much."""
+        thrown = 0
+        try:
+            async with asyncio.timeout(self.DRAIN_SECONDS):
+                while thrown <= self.DRAIN_BYTES:
+                    message = await receive()
+                    thrown += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return {}
+        except TimeoutError:
+            log.info("a refused body did not end in time")
+        return {"Connection": "close"}
 
 
 def max_body(limit_bytes: int) -> Callable[[Request], Awaitable[None]]:

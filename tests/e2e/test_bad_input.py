@@ -130,7 +130,7 @@ class TestCases:
     def test_an_empty_case(self, author: Person) -> None:
         answer = author.raw("POST", "ingest", "/cases", json={})
         problem = refused(answer, 422)
-        assert {error["pointer"] for error in problem["errors"]} >= {"/title", "/body"}
+        assert {error["pointer"] for error in problem["errors"]} >= {"#/title", "#/body"}
         blank = {"specialty": "radiology", "kind": "opinion", "language": "en", "title": " ", "body": ""}
         refused(author.raw("POST", "ingest", "/cases", json=blank), 422)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from shared.log import request_id, traceparent
 from shared.settings import ServiceSettings
 from shared.web import add_check, create_app, max_body
+from shared.web.middleware import BodyLimit
 
 router = APIRouter()
 
@@ -85,16 +86,18 @@ async def test_a_route_may_take_more(client: httpx.AsyncClient) -> None:
     assert (await client.post("/files", content=b"x" * 5001)).status_code == 413
 
 
-@pytest.mark.parametrize(
-    ("header", "bytes_read"), [((b"transfer-encoding", b"chunked"), 6000), ((b"content-length", b"9000000"), 0)]
-)
-async def test_reading_stops_where_the_limit_is_passed(header: tuple[bytes, bytes], bytes_read: int) -> None:
+@pytest.mark.parametrize("header", [(b"transfer-encoding", b"chunked"), (b"content-length", b"9000000")])
+@pytest.mark.parametrize("ends_after", [20_000, None])
+async def test_the_rest_of_a_refused_body_is_thrown_away_within_bounds(
+    header: tuple[bytes, bytes], ends_after: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BodyLimit, "DRAIN_BYTES", 50_000)
     taken = 0
 
     async def receive() -> dict[str, Any]:
         nonlocal taken
         taken += 1000
-        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": taken != ends_after}
 
     sent: list[dict[str, Any]] = []
 
@@ -116,7 +119,12 @@ async def test_reading_stops_where_the_limit_is_passed(header: tuple[bytes, byte
     }
     await app()(scope, receive, send)
     assert sent[0]["status"] == 413
-    assert taken == bytes_read
+    closes = (b"connection", b"close") in sent[0]["headers"]
+    if ends_after:
+        assert (taken, closes) == (ends_after, False)
+    else:
+        assert 50_000 < taken <= 60_000
+        assert closes, "a body without end must not keep the connection"
 
 
 async def test_an_answer_has_ids_and_headers_that_protect(client: httpx.AsyncClient) -> None:
