@@ -311,17 +311,17 @@ class RawRoom:
         await self._blobs.delete_prefix(RAW, f"{case_id}/")
 
     async def _data_key(self, case_id: str, *, create: bool) -> bytes:
-        try:
-            record = await self._blobs.get(RAW, raw_data_key(case_id))
-        except BlobMissing:
-            if not create:
-                raise
+        for _ in range(5):
+            try:
+                return self._unwrap(case_id, await self._blobs.get(RAW, raw_data_key(case_id)))
+            except BlobMissing:
+                if not create:
+                    raise
+            # Two first uploads at once: one key wins, and the other reads it (unless a withdrawal is faster).
             fresh = AESGCM.generate_key(bit_length=256)
-            # Two first uploads at once: one key wins, and both read it.
             if await self._blobs.put_if_absent(RAW, raw_data_key(case_id), self._wrap(case_id, fresh)):
                 return fresh
-            record = await self._blobs.get(RAW, raw_data_key(case_id))
-        return self._unwrap(case_id, record)
+        raise BlobsAway("the case's key is taken away again and again")
 
     def _wrap(self, case_id: str, key: bytes) -> bytes:
         nonce = os.urandom(12)

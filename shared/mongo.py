@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from motor.motor_asyncio import (
     AsyncIOMotorClient,
@@ -17,7 +17,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo import ReadPreference
-from pymongo.errors import ConnectionFailure, DuplicateKeyError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -80,26 +80,45 @@ class Mongo:
         collides with another one, after a short random wait. Any exception from `fn` undoes everything.
         Raises MongoBusy when collisions last longer than the limit, and what the driver raises.
         """
-        started = time.monotonic()
-        tries = 0
-
-        async def attempt(session: Session) -> T:
-            nonlocal tries
-            if tries:
-                if time.monotonic() - started > self._transaction_limit_s:
-                    raise MongoBusy(f"the transaction collided {tries} times in a row")
-                # Jitter before the first statement, so before the server holds a snapshot or a lock.
-                await asyncio.sleep(random.uniform(0, min(0.5, 0.01 * 2**tries)))  # noqa: S311 - no secret
-            tries += 1
-            return await fn(session)
-
+        give_up = time.monotonic() + self._transaction_limit_s
         async with await self._client.start_session() as session:
-            return await session.with_transaction(
-                attempt,
-                read_concern=ReadConcern("snapshot"),
-                write_concern=WriteConcern("majority", wtimeout=10_000),
-                read_preference=ReadPreference.PRIMARY,
-            )
+            tries = 0
+            while True:
+                # Not session.with_transaction: in motor 3.7 its commit runs where it does not retry a collision.
+                session.start_transaction(
+                    read_concern=ReadConcern("snapshot"),
+                    write_concern=WriteConcern("majority", wtimeout=10_000),
+                    read_preference=ReadPreference.PRIMARY,
+                )
+                try:
+                    result = await fn(session)
+                    await self._commit(session, give_up)
+                except BaseException as error:
+                    if cast(bool, session.in_transaction):  # a property; motor's type stub says method
+                        await session.abort_transaction()
+                    if not _labelled(error, "TransientTransactionError"):
+                        raise
+                    tries += 1
+                    if time.monotonic() > give_up:
+                        raise MongoBusy(f"the transaction collided {tries} times in a row") from error
+                    await _pause(tries)
+                else:
+                    return result
+
+    @staticmethod
+    async def _commit(session: Session, give_up: float) -> None:
+        tries = 0
+        while True:
+            try:
+                await session.commit_transaction()
+            except PyMongoError as error:
+                # The connection broke before the answer came; committing again finds out, and is harmless.
+                if not _labelled(error, "UnknownTransactionCommitResult") or time.monotonic() > give_up:
+                    raise
+                tries += 1
+                await _pause(tries)
+            else:
+                return
 
     async def ping(self) -> None:
         """Return when a primary answers; raise a PyMongoError when none does."""
@@ -109,3 +128,12 @@ class Mongo:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _labelled(error: BaseException, label: str) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label(label)
+
+
+async def _pause(tries: int) -> None:
+    # Random, and between transactions: nobody waits with a lock in his hands.
+    await asyncio.sleep(random.uniform(0, min(0.5, 0.01 * 2**tries)))  # noqa: S311 - no secret

@@ -4,7 +4,7 @@ import typer
 
 from services.ingest.app import create_app
 from services.ingest.settings import Settings
-from shared import web
+from shared import log, web
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -18,6 +18,7 @@ def ingest() -> None:
 def serve() -> None:
     """Serve until SIGTERM; ROLE=all|api|worker chooses what this process runs."""
     settings = Settings()
+    log.configure("ingest", settings.log_level, settings.log_format)
     web.serve(create_app(settings), settings)
 
 

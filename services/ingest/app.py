@@ -12,7 +12,6 @@ from services.ingest.routes import answer_refusals, routers
 from services.ingest.routes.caller import Resources, UploadSlots
 from services.ingest.settings import Settings
 from services.ingest.store import Eraser, Store
-from shared import log
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import RAW, TEXTS, Blobs, RawRoom, load_wrapping_key
 from shared.bus import Bus
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. Clients are opened when it starts, and it starts whether or not the platform answers yet."""
     settings = settings or Settings()
-    log.configure("ingest", settings.log_level, settings.log_format)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -87,3 +88,13 @@ async def test_a_database_that_does_not_answer_is_away_within_seconds() -> None:
     assert dependency_is_away(failure.value)
     assert time.monotonic() - started < 10
     mongo.close()
+
+
+async def test_transactions_that_make_the_same_collections_at_once_all_take_effect(mongo: Mongo) -> None:
+    async def act(number: int, session: Session) -> None:
+        for name in ("a", "b", "c"):
+            await mongo.db[f"new_{name}"].insert_one({"_id": number}, session=session)
+
+    await asyncio.gather(*(mongo.transaction(partial(act, number)) for number in range(10)))
+    for name in ("a", "b", "c"):
+        assert await mongo.db[f"new_{name}"].count_documents({}) == 10

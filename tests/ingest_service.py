@@ -1,0 +1,271 @@
+"""Ingest in this process on the real MongoDB and object store, in a database of its own, without Kafka.
+
+What it would tell the others is read from its outbox; what they would tell it is handed to its handlers.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import io
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from PIL import Image
+
+from deploy.local import Platform
+from services.ingest import consent_texts
+from services.ingest.app import create_app
+from services.ingest.handlers import Handlers
+from services.ingest.routes.caller import Resources
+from services.ingest.settings import Settings
+from services.ingest.store import Eraser
+from shared.auth import Guard, Members
+from shared.blobs import REDACTED, Blobs, RawRoom, load_wrapping_key, redacted_key
+from shared.bus import Received
+from shared.events import (
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CaseUploaded,
+    Event,
+    Frame,
+    RedactionOutcome,
+    Rendition,
+    RenditionSize,
+    event_by_type,
+)
+from shared.mongo import Mongo
+from tests.tokens import TokenMaker
+
+Json = dict[str, Any]
+AUTHOR = "11111111-1111-4111-8111-111111111111"
+COLLEAGUE = "22222222-2222-4222-8222-222222222222"
+
+
+def picture_bytes(colour: str = "red", form: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(out, form)
+    return out.getvalue()
+
+
+@dataclasses.dataclass
+class IngestService:
+    app: FastAPI
+    http: httpx.AsyncClient
+    mongo: Mongo
+    blobs: Blobs
+    redactor_blobs: Blobs
+    room: RawRoom
+    handlers: Handlers
+    tokens: TokenMaker
+    letters_forgotten: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+
+    @property
+    def resources(self) -> Resources:
+        found: Resources = self.app.state.resources
+        return found
+
+    def eraser(self, **options: Any) -> Eraser:
+        """An eraser as the worker has it."""
+
+        async def forget(*ids: str) -> int:
+            self.letters_forgotten.append(ids)
+            return 0
+
+        return Eraser(self.mongo, self.blobs, self.room, forget_letters=forget, **options)
+
+    async def call(
+        self, method: str, path: str, json: Any = None, *, member: str = AUTHOR, key: str = "", **more: Any
+    ) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.tokens.token(member)}", **more.pop("headers", {})}
+        if key:
+            headers["idempotency-key"] = key
+        return await self.http.request(method, path, json=json, headers=headers, **more)
+
+    async def new_case(self, **changes: Any) -> str:
+        fields = {
+            "specialty": "dermatology",
+            "kind": "diagnosis",
+            "language": "en",
+            "title": "A wound",
+            "body": "What would you do?",
+        }
+        made = await self.call("POST", "/cases", fields | changes)
+        assert made.status_code == 201, made.text
+        return str(made.json()["case_id"])
+
+    async def upload(self, case_id: str, data: bytes | None = None, **more: Any) -> httpx.Response:
+        return await self.call("POST", f"/cases/{case_id}/pictures?kind=wound", content=data or picture_bytes(), **more)
+
+    async def case(self, case_id: str) -> Json:
+        found = await self.call("GET", f"/cases/{case_id}")
+        assert found.status_code == 200, found.text
+        return dict(found.json())
+
+    async def events(self, case_id: str) -> list[Event]:
+        """What the outbox holds about a case, oldest first; tombstones left out."""
+        found = []
+        async for row in self.mongo.db["outbox"].find({}, sort=[("at", 1)]):
+            event_type = event_by_type(row["headers"]["ce_type"])
+            if row["value"] is not None and event_type is not None:
+                event = event_type.parse(row["value"])
+                if event.partition_key == case_id:
+                    found.append(event)
+        return found
+
+    async def tombstones(self) -> set[tuple[str, str]]:
+        """(topic, key) of every tombstone in the outbox."""
+        rows = self.mongo.db["outbox"].find({"value": None})
+        return {(row["topic"], row["key"]) async for row in rows}
+
+    async def take(self, event: Event) -> None:
+        """Deliver an event to its handler."""
+        handle = getattr(self.handlers, f"on_{event.topic.replace('.', '_')}")
+        await handle(Received(event, event.key, str(uuid.uuid4()), event.topic, 0, 0))
+
+    async def paint(self, case_id: str, **changes: Any) -> None:
+        """Answer for every picture of the case's newest redaction, as the redactor would."""
+        (*_, asked) = [event for event in await self.events(case_id) if isinstance(event, CaseUploaded)]
+        for picture in asked.pictures:
+            await self.take(await self.rendering(case_id, picture.picture_id, picture.revision, **changes))
+        if not asked.pictures:
+            await self.take(
+                CaseRedacted(
+                    case_id=case_id,
+                    picture_id=None,
+                    revision=1,
+                    pictures_total=0,
+                    outcome=RedactionOutcome.REDACTED,
+                )
+            )
+
+    async def rendering(self, case_id: str, picture_id: str, revision: int, **changes: Any) -> CaseRedacted:
+        """A painted picture in the bucket, and the event that tells of it."""
+        data = picture_bytes("black", "PNG")
+        key = redacted_key(case_id, picture_id, revision, 0, "full")
+        await self.redactor_blobs.put(REDACTED, key, data, "image/png")
+        rendition = Rendition(
+            size=RenditionSize.FULL,
+            object_key=key,
+            media_type="image/png",
+            width=64,
+            height=48,
+            size_bytes=len(data),
+            sha256=hash_of(data),
+        )
+        fields: Json = {
+            "case_id": case_id,
+            "picture_id": picture_id,
+            "revision": revision,
+            "pictures_total": 1,
+            "outcome": RedactionOutcome.REDACTED,
+            "frames": (Frame(index=0, width=64, height=48, renditions=(rendition,)),),
+        }
+        return CaseRedacted(**fields | changes)
+
+    async def consent(self, case_id: str, **changes: Any) -> httpx.Response:
+        text = next(one for one in consent_texts.published() if one.language == "en")
+        signed = {
+            "patient_code": "P-4711",
+            "purposes": ["publication"],
+            "language": "en",
+            "text_sha256": text.sha256,
+            "signed_on": datetime.now(UTC).date().isoformat(),
+        }
+        return await self.call("PUT", f"/cases/{case_id}/consent", signed | changes)
+
+    async def ready_case(self, pictures: int = 1) -> str:
+        """A case whose pictures are painted and whose patient has consented."""
+        case_id = await self.new_case()
+        for _ in range(pictures):
+            assert (await self.upload(case_id)).status_code == 201
+        assert (await self.call("POST", f"/cases/{case_id}/redaction")).status_code == 202
+        await self.paint(case_id)
+        assert (await self.consent(case_id)).status_code == 200
+        return case_id
+
+    async def submitted_case(self) -> tuple[str, int]:
+        """A submitted case and the version of its submission."""
+        case_id = await self.ready_case()
+        sent = await self.call("POST", f"/cases/{case_id}/submission")
+        assert sent.status_code == 202, sent.text
+        return case_id, int(sent.json()["version"])
+
+    async def published_case(self) -> str:
+        case_id, version = await self.submitted_case()
+        await self.take(self.approval(case_id, version))
+        return case_id
+
+    @staticmethod
+    def approval(case_id: str, version: int) -> CaseApproved:
+        return CaseApproved(
+            case_id=case_id,
+            version=version,
+            author_id=AUTHOR,
+            specialty="dermatology",
+            kind="diagnosis",
+            language="en",
+            title="A wound",
+            text="What would you do?",
+            approved_at=datetime.now(UTC),
+        )
+
+    @staticmethod
+    def rejection(case_id: str, version: int, outcome: str) -> CaseRejected:
+        return CaseRejected(
+            case_id=case_id,
+            version=version,
+            outcome=outcome,
+            reasons=("face_visible",),
+            decided_at=datetime.now(UTC),
+        )
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def settings_of(platform: Platform, service: str, database: str, key_file: Path, **changes: Any) -> Settings:
+    """Settings with the service's own S3 credentials, and a database that only this test uses."""
+    given: Json = {
+        "role": "api",
+        "mongo_uri": platform.admin_mongo_uri,
+        "mongo_database": database,
+        "s3_endpoint": platform.where().s3,
+        "s3_access_key": service,
+        "s3_secret_key": platform.credentials.password(f"{service}_s3_secret_key"),
+        "wrapping_key_file": key_file,
+    }
+    return Settings(**given | changes)
+
+
+@asynccontextmanager
+async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> AsyncIterator[IngestService]:
+    """Ingest, started. `changes` are settings."""
+    database = f"ingest_test_{uuid.uuid4().hex[:8]}"
+    key_file = folder / "wrapping_key"
+    key_file.write_text(base64.b64encode(b"w" * 32).decode())
+    settings = settings_of(platform, "ingest", database, key_file, **changes)
+    app = create_app(settings)
+    mongo = Mongo(platform.admin_mongo_uri, database)
+    tokens = TokenMaker()
+    blobs = Blobs(settings)
+    redactor_blobs = Blobs(settings_of(platform, "redactor", database, key_file))
+    async with app.router.lifespan_context(app):
+        opened: Resources = app.state.resources
+        members = Members(mongo.db, cache_s=0)
+        app.state.resources = dataclasses.replace(opened, guard=Guard(tokens.verifier(), members.state))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
+            room = RawRoom(blobs, load_wrapping_key(key_file))
+            handlers = Handlers(opened.store, members)
+            yield IngestService(app, http, mongo, blobs, redactor_blobs, room, handlers, tokens)
+    await mongo.db.client.drop_database(database)
+    for client in (blobs, redactor_blobs, mongo):
+        client.close()
