@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -100,7 +101,7 @@ async def test_the_original_lies_encrypted_under_a_name_that_tells_nothing(inges
 async def test_somebody_elses_draft_is_as_absent_as_none_at_all(ingest: IngestService) -> None:
     case_id = await ingest.ready_case()
     picture_id = (await ingest.case(case_id))["pictures"][0]["picture_id"]
-    boxes = {"frames": []}
+    boxes: dict[str, object] = {"frames": []}
     consent = {
         "patient_code": "P1",
         "purposes": ["publication"],
@@ -232,18 +233,34 @@ async def test_a_decompression_bomb_is_refused(ingest: IngestService) -> None:
 
 
 async def test_a_body_without_a_length_is_counted_while_it_comes(ingest: IngestService) -> None:
-    read = 0
+    chunk = b"\xff\xd8\xff" + b"x" * 49_997
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal read
         while True:
-            read += 50_000
-            yield b"\xff\xd8\xff" + b"x" * 49_997
+            yield chunk
 
     case_id = await ingest.new_case()
-    refused = await ingest.call("POST", f"/cases/{case_id}/pictures?kind=photo", content=endless())
+    tracemalloc.start()
+    try:
+        refused = await ingest.call("POST", f"/cases/{case_id}/pictures?kind=photo", content=endless())
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert refused.status_code == 413
-    assert read <= 400_000
+    assert peak_bytes < 3_000_000
+
+
+async def test_a_refusal_before_the_body_is_read_still_lets_the_sender_finish(ingest: IngestService) -> None:
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(5):
+            sent += 1
+            yield b"x" * 10_000
+
+    refused = await ingest.call("POST", f"/cases/{uuid.uuid4()}/pictures?kind=photo", content=body())
+    assert (refused.status_code, sent) == (404, 5)
 
 
 async def test_the_eleventh_picture_is_refused(ingest: IngestService) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,6 +12,7 @@ from fastapi.responses import Response
 from prometheus_client import Counter
 
 from services.ingest.domain.case import Case, Picture
+from services.ingest.domain.refusals import Refused
 from services.ingest.routes.caller import Key, Member, Open, Repeatable, now, resources, respond, route_of
 from services.ingest.routes.inspection import Limits, PictureFacts, inspect
 from services.ingest.routes.problems import PICTURE_UNKNOWN, UPLOAD_SLOW
@@ -17,7 +20,7 @@ from services.ingest.routes.views import NewBoxes, PictureView, PreviewPicture, 
 from services.ingest.store import Answer, Asked
 from shared.blobs import REDACTED, BlobMissing
 from shared.events import CaseUploaded, PictureKind, RenditionSize
-from shared.web import max_body
+from shared.web import Problem, max_body
 
 router = APIRouter(prefix="/cases/{case_id}", tags=["pictures"])
 
@@ -50,11 +53,13 @@ async def upload(
     open_: Open,
 ) -> Response:
     """Add a picture; the body is the file's bytes. JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM, told by its content."""
-    case = await open_.store.case_of(member.member_id, case_id)
-    if key is None:
-        case.check_can_add_picture()  # before a byte is read; with a key the answer may be there already
     settings = open_.settings
-    async with open_.uploads.one(member.member_id):
+    async with AsyncExitStack() as held:
+        async with _refusal_is_heard(request, settings.upload_time_limit_s):
+            case = await open_.store.case_of(member.member_id, case_id)
+            if key is None:
+                case.check_can_add_picture()  # before a byte is kept; with a key the answer may be there already
+            await held.enter_async_context(open_.uploads.one(member.member_id))
         data = await _read(request, settings.upload_time_limit_s)
         asked = None
         if key is not None:
@@ -141,6 +146,22 @@ async def change_boxes(
         return Answer(202, PictureView.of(case.picture(picture_id)).model_dump(mode="json"))
 
     return respond(await open_.store.change(member.member_id, case_id, repeatable, act, show))
+
+
+@asynccontextmanager
+async def _refusal_is_heard(request: Request, limit_s: float) -> AsyncIterator[None]:
+    """Throw away the body of a request that is refused before it is read.
+
+    A client, and a gateway even more, that is still sending when we answer may never see the answer.
+    """
+    try:
+        yield
+    except (Refused, Problem):
+        with suppress(Problem, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                async for _ in request.stream():
+                    pass
+        raise
 
 
 async def _read(request: Request, limit_s: float) -> bytes:
