@@ -56,8 +56,9 @@ DATABASES: dict[str, tuple[str, ...]] = {
     "feed": ("feed", "feed_private"),
 }
 BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
-    # bucket -> service -> what it may do; deleting is writing
-    "cases-raw": {"ingest": ("Read", "Write", "List"), "redactor": ("Read", "List")},
+    # bucket -> service -> what it may do, all objects or those that a pattern names; deleting is writing.
+    # Ingest needs a case's wrapped key to add a picture; the pictures themselves only the redactor can read.
+    "cases-raw": {"ingest": ("Write", "List", "Read:*/key"), "redactor": ("Read", "List")},
     "cases-redacted": {
         "redactor": ("Read", "Write", "List"),
         "ingest": ("Read", "List"),
@@ -157,7 +158,11 @@ def identities(secrets: Mapping[str, str]) -> dict[str, Any]:
     """SeaweedFS's S3 configuration: one identity a user, its name the access key, `secrets[name]` the secret key."""
     found = []
     for name, secret in secrets.items():
-        rights = [f"{action}:{bucket}" for bucket, users in BUCKETS.items() for action in users.get(name, ())]
+        rights = [
+            ":".join((action, "/".join(filter(None, (bucket, pattern)))))
+            for bucket, users in BUCKETS.items()
+            for action, _, pattern in (act.partition(":") for act in users.get(name, ()))
+        ]
         found.append(
             {
                 "name": name,
@@ -214,8 +219,8 @@ def provision_kafka(
         )
         _settle(client.create_acls([binding for service in passwords for binding in rights(service)]))
         _wait_for(lambda: _led(client), "Kafka's partitions did not get their leaders")
-        # The controller has the passwords; the broker hears of them a little later.
-        _wait_for(lambda: _all_may_sign_in(admin, passwords), "Kafka did not let the services sign in")
+        # The controller has the passwords and rights; the broker hears of them a little later.
+        _wait_for(lambda: _all_see_their_topics(admin, passwords), "Kafka did not let the services in")
 
 
 def provision_mongo(admin_uri: str, passwords: Mapping[str, str]) -> None:
@@ -299,12 +304,15 @@ def _led(client: AdminClient) -> bool:
     )
 
 
-def _all_may_sign_in(admin: Mapping[str, str], passwords: Mapping[str, str]) -> bool:
+def _all_see_their_topics(admin: Mapping[str, str], passwords: Mapping[str, str]) -> bool:
     for service, secret in passwords.items():
         user: dict[str, str | int] = {"sasl.username": service, "sasl.password": secret, "log_level": 0}
+        own = {binding.name for binding in rights(service) if binding.restype == ResourceType.TOPIC}
         try:
-            AdminClient({**admin, **user}, logger=_QUIET).list_topics(timeout=1)
+            visible = AdminClient({**admin, **user}, logger=_QUIET).list_topics(timeout=2).topics
         except KafkaException:
+            return False
+        if not own <= visible.keys():
             return False
     return True
 
