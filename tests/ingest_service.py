@@ -62,6 +62,7 @@ class IngestService:
     blobs: Blobs
     redactor_blobs: Blobs
     room: RawRoom
+    redactor_room: RawRoom
     handlers: Handlers
     tokens: TokenMaker
     letters_forgotten: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
@@ -263,9 +264,10 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
         app.state.resources = dataclasses.replace(opened, guard=Guard(tokens.verifier(), members.state))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
-            room = RawRoom(blobs, load_wrapping_key(key_file))
+            wrapping_key = load_wrapping_key(key_file)
+            room, redactor_room = RawRoom(blobs, wrapping_key), RawRoom(redactor_blobs, wrapping_key)
             handlers = Handlers(opened.store, members)
-            yield IngestService(app, http, mongo, blobs, redactor_blobs, room, handlers, tokens)
+            yield IngestService(app, http, mongo, blobs, redactor_blobs, room, redactor_room, handlers, tokens)
     await mongo.db.client.drop_database(database)
     for client in (blobs, redactor_blobs, mongo):
         client.close()

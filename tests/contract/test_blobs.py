@@ -47,6 +47,9 @@ class Access:
 
 
 def access(platform: Platform, service: str) -> Access:
+    if service == "admin":
+        given = platform.provision_settings()
+        return Access(platform.where().s3, given.admin_s3_access_key, given.admin_s3_secret_key)
     secret = platform.credentials.password(f"{service}_s3_secret_key")
     return Access(platform.where().s3, service, SecretStr(secret))
 
@@ -56,7 +59,8 @@ def blobs(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryBlobs()
         return
-    made = Blobs(access(request.getfixturevalue("platform"), "ingest"))
+    platform: Platform = request.getfixturevalue("platform")
+    made = Blobs(access(platform, "admin"))  # what each service may do is another question, see below
     yield made
     made.close()
 
@@ -247,6 +251,23 @@ async def test_other_services_cannot_touch_the_raw_room(platform: Platform, serv
             await attempt
     owner.close()
     stranger.close()
+
+
+@pytest.mark.platform
+async def test_ingest_fills_the_room_and_only_the_redactor_can_read_it(platform: Platform, case_id: str) -> None:
+    mine, theirs = Blobs(access(platform, "ingest")), Blobs(access(platform, "redactor"))
+    writer, reader = RawRoom(mine, b"w" * 32), RawRoom(theirs, b"w" * 32)
+    await writer.store(case_id, "p1", JPEG, "image/jpeg")
+    await writer.store(case_id, "p2", b"second", "image/jpeg")
+    assert await reader.load(case_id, "p1") == JPEG
+    assert await reader.load(case_id, "p2") == b"second"
+    with pytest.raises(BlobsRefused):
+        await writer.load(case_id, "p1")
+    await mine.ping(RAW)
+    await writer.forget(case_id)
+    assert await mine.list_prefix(RAW, f"{case_id}/") == []
+    mine.close()
+    theirs.close()
 
 
 @pytest.mark.platform

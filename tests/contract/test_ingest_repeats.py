@@ -111,4 +111,4 @@ async def test_uploads_at_once_without_a_key_are_all_kept_and_readable(ingest: I
     colours = ["red", "green", "blue", "white", "black"]
     answers = await asyncio.gather(*(ingest.upload(case_id, picture_bytes(colour)) for colour in colours))
     for colour, answer in zip(colours, answers, strict=True):
-        assert await ingest.room.load(case_id, answer.json()["picture_id"]) == picture_bytes(colour)
+        assert await ingest.redactor_room.load(case_id, answer.json()["picture_id"]) == picture_bytes(colour)

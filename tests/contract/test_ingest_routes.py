@@ -88,8 +88,8 @@ async def test_the_original_lies_encrypted_under_a_name_that_tells_nothing(inges
     picture_id = (await ingest.upload(case_id, data, headers=named)).json()["picture_id"]
     listed = [entry.key for entry in await ingest.blobs.list_prefix(RAW, f"{case_id}/")]
     assert sorted(listed) == sorted([f"{case_id}/{picture_id}", f"{case_id}/key"])
-    assert data[:200] not in await ingest.blobs.get(RAW, raw_key(case_id, picture_id))
-    assert await ingest.room.load(case_id, picture_id) == data
+    assert data[:200] not in await ingest.redactor_blobs.get(RAW, raw_key(case_id, picture_id))
+    assert await ingest.redactor_room.load(case_id, picture_id) == data
     for collection in await ingest.mongo.db.list_collection_names():
         async for document in ingest.mongo.db[collection].find({}):
             assert "Jane" not in str(document)
@@ -399,7 +399,7 @@ async def test_an_unreadable_picture_is_shown_with_its_reason_and_can_be_removed
     assert (await ingest.call("DELETE", f"/cases/{case_id}/pictures/{bad}")).status_code == 204
     case = await ingest.case(case_id)
     assert (case["state"], len(case["pictures"])) == ("draft", 1)
-    assert not await ingest.room.exists(case_id, bad)
+    assert not await ingest.redactor_room.exists(case_id, bad)
 
 
 async def test_a_case_sent_back_can_be_changed_and_submitted_again(ingest: IngestService) -> None:

@@ -141,7 +141,7 @@ async def test_the_worker_erases_what_the_request_could_not(
 async def test_the_key_goes_first(ingest: IngestService, monkeypatch: pytest.MonkeyPatch) -> None:
     case_id = await ingest.ready_case()
     picture_id = (await ingest.case(case_id))["pictures"][0]["picture_id"]
-    assert await ingest.room.load(case_id, picture_id) == picture_bytes()
+    assert await ingest.redactor_room.load(case_id, picture_id) == picture_bytes()
 
     async def crash(bucket: str, prefix: str) -> int:
         raise BlobsAway("died in between")
@@ -150,7 +150,7 @@ async def test_the_key_goes_first(ingest: IngestService, monkeypatch: pytest.Mon
         broken.setattr(ingest.resources.blobs, "delete_prefix", crash)
         await ingest.call("POST", f"/cases/{case_id}/withdrawal")
     assert await objects(ingest, case_id) == [f"{case_id}/{picture_id}"]
-    assert not await ingest.room.exists(case_id, picture_id)
+    assert not await ingest.redactor_room.exists(case_id, picture_id)
 
 
 async def test_uploads_that_race_a_withdrawal_leave_nothing(ingest: IngestService) -> None:
