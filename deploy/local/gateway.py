@@ -55,6 +55,8 @@ def configuration(address: str, bind: str, upstreams: Mapping[str, str], static:
         routes=routes,
         errors=_error_pages(),
         static=static,
+        # The web client has addresses of its own, which its one page answers.
+        fallback="try_files {path} /index.html" if static == WEB else "",
         storage=storage,
         max_body=_MAX_BODY,
     )
@@ -103,7 +105,7 @@ http://{address} {{
 		header X-Content-Type-Options nosniff
 		header Referrer-Policy no-referrer
 		header X-Frame-Options DENY
-		try_files {{path}} /index.html
+		{fallback}
 		file_server
 	}}
 
