@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed clean-data
+.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data
 
 help: ## list the commands
 	@echo "Consilium: what you can do here"
@@ -57,10 +57,13 @@ check: $(STAMP) ## format, lint, types
 	@$(RUN) -m mypy .
 
 docs: $(STAMP) ## generate docs/events.yaml and docs/schemas/ from the declarations
-	@$(RUN) -m shared.events docs
+	@$(RUN) docs/generate.py
 
 rebuild-feed: $(STAMP) ## replay the log from its beginning into a fresh feed, compare, switch over
 	@$(RUN) -m deploy.local exec feed -- python -m services.feed rebuild $(ARGS)
+
+dead-letters: $(STAMP) ## messages a service could not use (ARGS="show feed", ARGS="send-back feed")
+	@$(RUN) -m deploy.local.dead_letters $(ARGS)
 
 clean-data: $(STAMP) ## forget all data, secrets and accounts; downloads stay
 	@$(RUN) -m deploy.local clean-data $(ARGS)

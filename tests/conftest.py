@@ -14,6 +14,7 @@ import pytest
 from deploy.local import Platform, PlatformError
 from deploy.local.platform import DATA
 from deploy.local.processes import started_ticks
+from deploy.local.provision import SERVICES
 
 TEST_DATA = DATA / "tests"
 
@@ -67,7 +68,9 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Iterator[Platform]:
-    with _own_platform(request, "stack") as made:
+    with _own_platform(request, "stack") as made, pytest.MonkeyPatch.context() as environment:
+        for service in SERVICES:  # a group notices a killed member after this time, and kill tests wait for it
+            environment.setenv(f"{service.upper()}_KAFKA_SESSION_TIMEOUT_MS", "4000")
         made.start(services=True)
         yield made
 
