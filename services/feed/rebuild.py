@@ -115,7 +115,6 @@ class Rebuild:
         partitions = [TopicPartition(topic.topic, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
         ends: Ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         open_partitions = set(partitions)
         read: Ends = {}
         writing: asyncio.Task[None] | None = None

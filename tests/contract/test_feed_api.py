@@ -55,7 +55,7 @@ async def feed(platform: Platform) -> AsyncIterator[Feed]:
     mongo = Mongo(platform.admin_mongo_uri, f"feed_{uuid.uuid4().hex[:12]}")
     builds = Builds(mongo.db, pointer_cache_s=0)
     members, blobs, tokens = Members(builds, cache_s=0), MemoryBlobs(), TokenMaker()
-    router = make_router(Guard(tokens.verifier(), members.state), Pages(builds, members), blobs)
+    router = make_router(Guard(tokens.verifier(), members.state), Pages(builds, members, cache_s=0), blobs)
     app = create_app(Settings(), "Feed", service="feed", routers=[router])
     candidate = (await builds.begin()).candidate
     assert candidate is not None

@@ -54,7 +54,7 @@ class Feed:
         self.builds = Builds(mongo.db, pointer_cache_s=0)
         self.projector = Projector(mongo, self.builds)
         self.members = Members(self.builds, cache_s=0)
-        self.pages = Pages(self.builds, self.members)
+        self.pages = Pages(self.builds, self.members, cache_s=0)
 
     async def new_build(self) -> int:
         pointer = await self.builds.begin()

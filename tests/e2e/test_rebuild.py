@@ -109,9 +109,8 @@ async def feed(platform: Platform) -> AsyncIterator[Feed]:
     for service in ("identity", "feed"):
         await asyncio.to_thread(platform.start_service, service)
     email = f"{uuid.uuid4().hex}@test.invalid"
-    await asyncio.to_thread(
-        create_member, platform, email, PASSWORD, pseudonym="Dr Reader", profession="physician", specialty="surgery"
-    )
+    who = {"pseudonym": "Dr Reader", "profession": "physician", "specialty": "surgery"}
+    await asyncio.to_thread(create_member, platform, email, PASSWORD, who)
     async with httpx.AsyncClient() as identity:
         credentials = {"email": email, "password": PASSWORD}
         session = await identity.post(f"{platform.addresses['identity']}/sessions", json=credentials)

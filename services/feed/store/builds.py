@@ -66,11 +66,15 @@ class Builds:
         self._db = db
         self._pointer_cache_s = pointer_cache_s
         self._pointers = db["builds"]
+        self._rooms: dict[int, Rooms] = {}
         self._live: int | None = None
         self._live_until = 0.0
 
     def rooms(self, build: int) -> Rooms:
-        return Rooms.of(self._db, build)
+        """The collections of a build. Made once: a driver's collection object costs more than a look in a table."""
+        if build not in self._rooms:
+            self._rooms[build] = Rooms.of(self._db, build)
+        return self._rooms[build]
 
     async def pointer(self, session: Session | None = None) -> Pointer | None:
         """The pointer as of now, or as of the session's transaction; None where no build was ever made."""

@@ -4,9 +4,10 @@ Cards are stored as JSON text, so that a page is one query and a concatenation. 
 card that named its author would have to be rewritten with every `member.changed`, and topics would race.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.feed import domain
@@ -18,6 +19,8 @@ from shared.mongo import Collection, Document
 
 MEMBER_CACHE_S = 1.0
 MEMBER_CACHE_SIZE = 20_000
+PAGE_CACHE_S = 0.25
+PAGE_CACHE_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,27 @@ class Members:
 class Pages:
     """Reads the live build. Every method may raise NoBuild; None says that there is no such case for members."""
 
-    def __init__(self, builds: Builds, members: Members) -> None:
+    def __init__(self, builds: Builds, members: Members, *, cache_s: float = PAGE_CACHE_S) -> None:
         self._builds = builds
         self._members = members
+        self._cache_s = cache_s
+        self._recent: OrderedDict[object, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
 
     async def cases(self, filters: Mapping[str, str], limit: int, after: str) -> bytes:
-        """A page of published cases from the newest, as JSON. `filters` by field; `after`: a position."""
-        rooms = self._builds.rooms(await self._builds.live())
-        return await self._page(
-            rooms.cases, {**filters, "position": {"$lt": after}}, -1, limit, {"author_id", "card", "comments"}
-        )
+        """A page of published cases from the newest, as JSON. `filters` by field; `after`: a position.
+
+        A page is the same for every member, and most ask for the first: who asks while another's answer is being
+        made, or within `PAGE_CACHE_S` of its beginning, gets that answer.
+        """
+        build = await self._builds.live()
+
+        async def read() -> bytes:
+            query = {**filters, "position": {"$lt": after}}
+            return await self._page(
+                self._builds.rooms(build).cases, query, -1, limit, {"author_id", "card", "comments"}
+            )
+
+        return await self._shared((build, *filters.items(), limit, after), read)
 
     async def comments(self, case_id: str, limit: int, after: str) -> bytes | None:
         """A page of a published case's comments from the oldest, as JSON."""
@@ -124,6 +138,23 @@ class Pages:
         )
         listed = (found or {}).get("files", {}).get(name)
         return File(listed["object_key"], listed["media_type"], listed["sha256"]) if listed else None
+
+    async def _shared(self, key: object, read: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
+        now = time.monotonic()
+        known = self._recent.get(key)
+        if known is None or known[0] <= now:
+            known = (now + self._cache_s, asyncio.create_task(read()))
+            self._recent[key] = known
+            self._recent.move_to_end(key)
+            if len(self._recent) > PAGE_CACHE_SIZE:
+                self._recent.popitem(last=False)
+        try:
+            # Shielded: a caller who leaves must not take the answer from the others.
+            return await asyncio.shield(known[1])
+        except Exception:
+            if self._recent.get(key) is known:
+                del self._recent[key]  # a failure is not an answer to remember
+            raise
 
     async def _page(
         self, collection: Collection, query: Document, direction: int, limit: int, fields: Iterable[str]
