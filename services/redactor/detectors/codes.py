@@ -22,7 +22,8 @@ BELIEVED_UNREAD = (zxingcpp.BarcodeFormat.Aztec, zxingcpp.BarcodeFormat.PDF417)
 """Kinds that are believed when their check sum fails. Not QR and Data Matrix: the grid of an ECG's paper is full of
 what could be one (87 on the four development ECGs, none of them a code), and spoilt QR codes have a searcher below."""
 
-LINE_MARGIN = 0.1  # zxing marks the lines that it read of a bar code, not the whole of its height
+MARGIN = 0.1  # of the longer side: searchers mark the outer bars or corners, and print is seldom exact
+LINE_MARGIN = 0.25  # OpenCV marks the part of the bars' height that it measured
 
 
 class Codes:
@@ -49,7 +50,7 @@ class Codes:
         regions = []
         for detector, score, points in found:
             edges = np.concatenate([points.min(axis=0), points.max(axis=0)]) / factor
-            margin = LINE_MARGIN * max(edges[2] - edges[0], edges[3] - edges[1])
+            margin = (LINE_MARGIN if "barcode" in detector else MARGIN) * max(edges[2] - edges[0], edges[3] - edges[1])
             box = to_box(edges + np.array([-margin, -margin, margin, margin]), pixels.shape[1], pixels.shape[0])
             if box is not None:
                 regions.append(Region(kind=RegionKind.CODE, box=box, score=score, detector=detector))

@@ -6,6 +6,7 @@ PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiabl
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.redactor.detectors import Pixels, on_grid, resized, scaled, session, to_box, turned_back
-from services.redactor.domain import merged, overlap
+from services.redactor.domain import area, merged, overlap
 from services.redactor.weights import TEXT_DETECTION, TEXT_RECOGNITION
 from shared.events import Box, Region, RegionKind
 
@@ -24,17 +25,27 @@ PHOTO_SIDE_PX = 960
 RADIOGRAPH_SIDE_PX = 1536
 """The same for radiographs, ECGs and other grey or white-paper pictures: their lettering is small."""
 
+LYING_SCALE = 0.8
+"""The pass on the lying picture finds vertical lines and costs as much as the upright one: a little less will do."""
+
 LARGEST_GROWTH = 2.0
 GROWTH_OF_BOX = 1.6
 """The map marks the core of a line; this ratio (of area to outline) brings back its full height."""
 
 SMALLEST_CORE_PX = 2.0
-STEEP = 0.12  # |sin| of the angle from which a slanted line is covered piece by piece and not by one great box
+STEEP = 0.25  # sine of the angle from which a slanted line is covered piece by piece and not by one great box
+
+USUAL_HEIGHT = 0.06
+"""Lines up to this part of the picture's shorter side are believed at the threshold. What is taller is more often an
+organ, a wound, a limb or the curve of an ECG, and must look surer..."""
 
 TALL = 0.15
-"""A line taller than this part of the picture is more often an organ, a wound or a limb than lettering."""
+SURE = 0.7
+LINE_SHAPE = 2.5  # ... unless it is this much longer than tall
 
-LEGIBLE = 0.3
+LEGIBLE_LETTERS = 3
+LEGIBLE = 0.6
+"""... or be read: so many letters, each at least this surely."""
 
 SIDES = {"L", "R", "G", "D", "LT", "RT", "LEFT", "RIGHT", "LINKS", "RECHTS", "GAUCHE", "DROITE"}
 PROJECTIONS = {"AP", "PA", "LAT", "LL", "RL", "OBL", "LAO", "RAO", "LPO", "RPO", "AX", "CC", "MLO", "RCC", "LCC"}
@@ -54,23 +65,36 @@ class Text:
         self._reader = MarkReader(weights, mark)
         self._pixel, self._box = pixel, box
 
-    def detect(self, pixels: Pixels, side_px: int | None = None, turns: tuple[int, ...] = (0, 1)) -> list[Region]:
-        """Text regions; `side_px` None: chosen by the look of the picture. See `Finder`."""
-        side_px = side_px or (RADIOGRAPH_SIDE_PX if looks_like_print(pixels) else PHOTO_SIDE_PX)
+    def detect(self, pixels: Pixels, small_print: bool | None = None) -> list[Region]:
+        """Text regions, sought upright and lying. `small_print` None: told by the look. See `Finder`."""
+        if small_print is None:
+            small_print = looks_like_print(pixels)
+        side_px = RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX
+        shown = evened(pixels) if small_print else pixels
+        found = self._at_scale(shown, side_px, 0) + self._at_scale(pixels, round(side_px * LYING_SCALE), 1)
+        return self._without_marks(pixels, found)
+
+    def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
+        """The same in one pass, upright and at this scale: for a second look."""
+        return self._without_marks(pixels, self._at_scale(pixels, side_px, 0))
+
+    def _without_marks(self, pixels: Pixels, found: list[Region]) -> list[Region]:
+        regions = merged(found)
+        return [region for region in regions if not self._may_stay(pixels, region, regions)]
+
+    def _at_scale(self, pixels: Pixels, side_px: int, turn: int) -> list[Region]:
         small, factor = scaled(pixels, side_px, largest_growth=LARGEST_GROWTH)
         small = on_grid(small)
         regions = []
-        for turn in turns:
-            for edges, score in self._one_turn(np.ascontiguousarray(np.rot90(small, turn))):
-                edges = turned_back(edges[np.newaxis], turn, small.shape[1], small.shape[0])[0] / factor
-                box = to_box(edges, pixels.shape[1], pixels.shape[0])
-                if box is not None:
-                    score = round(min(1.0, score), 3)
-                    regions.append(Region(kind=RegionKind.TEXT, box=box, score=score, detector=self.detector))
-        regions = merged([region for region in regions if self._could_be_text(pixels, region)])
-        return [region for region in regions if not self._may_stay(pixels, region, regions)]
+        for edges, score in self._lines(np.ascontiguousarray(np.rot90(small, turn))):
+            edges = turned_back(edges[np.newaxis], turn, small.shape[1], small.shape[0])[0] / factor
+            box = to_box(edges, pixels.shape[1], pixels.shape[0])
+            if box is not None:
+                score = round(min(1.0, score), 3)
+                regions.append(Region(kind=RegionKind.TEXT, box=box, score=score, detector=self.detector))
+        return regions
 
-    def _one_turn(self, pixels: Pixels) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
+    def _lines(self, pixels: Pixels) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
         tensor = pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 127.5 - 1.0
         likely = self._network.run(None, {"x": np.ascontiguousarray(tensor)})[0][0, 0]
         core = cv2.dilate((likely > self._pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
@@ -80,16 +104,18 @@ class Text:
             if min(slanted[1]) < SMALLEST_CORE_PX:
                 continue
             score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
-            if score >= self._box:
-                for edges in _pieces(slanted):
+            line = _Line.grown(slanted)
+            if score >= self._box and self._could_be_text(pixels, line, score):
+                for edges in line.pieces():
                     yield edges, score
 
-    def _could_be_text(self, pixels: Pixels, region: Region) -> bool:
-        """Lines of usual height are believed. A "line" as tall as anatomy is erased only if something is legible."""
-        shorter = min(region.box[2], region.box[3])
-        if shorter < TALL * min(pixels.shape[:2]):
+    def _could_be_text(self, pixels: Pixels, line: "_Line", score: float) -> bool:
+        height = line.down / min(pixels.shape[:2])
+        if height < USUAL_HEIGHT:
             return True
-        return any(self._reader.legible(pixels, region.box, turn) for turn in (0, 1, 3))
+        if score >= SURE and (height < TALL or line.across >= LINE_SHAPE * line.down):
+            return True
+        return any(self._reader.legible(line.straightened(pixels, turn)) for turn in (0, 1, 2, 3))
 
     def _may_stay(self, pixels: Pixels, region: Region, regions: list[Region]) -> bool:
         left, top, width, height = region.box
@@ -97,7 +123,8 @@ class Text:
             return False
         # Letters beside a mark are a technologist's initials, or the mark is the first letter of a name.
         around: Box = (left - 2 * height, top - height // 2, width + 4 * height, 2 * height)
-        alone = all(other is region or not overlap(around, other.box) for other in regions)
+        beside = [other for other in regions if overlap(around, other.box)]
+        alone = all(overlap(region.box, other.box) > 0.5 * area(other.box) for other in beside)  # the same, seen twice
         return alone and self._reader.is_mark(pixels, region.box)
 
 
@@ -117,12 +144,10 @@ class MarkReader:
         word, sure = self.read(pixels, box)
         return sure >= self._threshold and word.strip(" .:()[]").upper() in MARKS
 
-    def legible(self, pixels: Pixels, box: Box, turn: int = 0) -> bool:
-        """Whether at least two letters are read in the box, turned by quarter turns, with some confidence."""
-        left, top, width, height = box
-        crop = np.rot90(pixels[top : top + height, left : left + width], turn)
-        word, sure = self.read(crop, (0, 0, crop.shape[1], crop.shape[0]))
-        return len(word.strip()) >= 2 and sure >= LEGIBLE
+    def legible(self, line: Pixels) -> bool:
+        """Whether a few letters are read in this picture of one line."""
+        word, sure = self.read(line, (0, 0, line.shape[1], line.shape[0]))
+        return len(word.strip()) >= LEGIBLE_LETTERS and sure >= LEGIBLE
 
     def read(self, pixels: Pixels, box: Box) -> tuple[str, float]:
         """The word in `box` and the lowest score among its letters. Never log or send the word."""
@@ -150,6 +175,15 @@ def looks_like_print(pixels: Pixels) -> bool:
     return bool(np.percentile(spread, 95) < 24 or np.mean(small.min(axis=2) > 190) > 0.5)
 
 
+def evened(pixels: Pixels) -> Pixels:
+    """Local contrast evened out: faint print on a film, 20 to 35 levels above its ground, becomes as clear as the rest.
+
+    On 114 synthetic lines the upright pass alone finds 106 instead of 99 with it.
+    """
+    grey = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    return np.ascontiguousarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2))
+
+
 def _mean_inside(likely: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
     height, width = likely.shape
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
@@ -159,18 +193,36 @@ def _mean_inside(likely: npt.NDArray[np.float32], corners: npt.NDArray[np.float3
     return float(cv2.mean(likely[top : bottom + 1, left : right + 1], inside)[0])
 
 
-def _pieces(slanted: Any) -> Iterator[npt.NDArray[np.float32]]:
-    """Upright boxes (left, top, right, bottom) that cover a slanted line, grown from its core to its full height."""
-    centre, (across, down), angle = slanted
-    grow = GROWTH_OF_BOX * across * down / (2 * (across + down))
-    across, down = across + 2 * grow, down + 2 * grow
-    if across < down:
-        across, down, angle = down, across, angle + 90
-    along = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
-    slope = min(abs(along))
-    count = 1 if slope < STEEP else max(1, round(across / down))
-    for index in range(count):
-        shift = (index + 0.5) / count - 0.5
-        middle = np.array(centre) + along * across * shift
-        corners = cv2.boxPoints((tuple(middle), (across / count, down), angle))
-        yield np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+@dataclass(frozen=True)
+class _Line:
+    """A slanted rectangle: centre, length along the writing, height across it, and the writing's angle in degrees."""
+
+    centre: tuple[float, float]
+    across: float
+    down: float
+    angle: float
+
+    @classmethod
+    def grown(cls, slanted: Any) -> "_Line":
+        """The full line of a core as `cv2.minAreaRect` gives it."""
+        centre, (across, down), angle = slanted
+        grow = GROWTH_OF_BOX * across * down / (2 * (across + down))
+        across, down = across + 2 * grow, down + 2 * grow
+        return cls(centre, across, down, angle) if across >= down else cls(centre, down, across, angle + 90)
+
+    def pieces(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Upright boxes (left, top, right, bottom) that cover the line, without the corners it does not reach."""
+        along = np.array([np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))])
+        count = 1 if min(abs(along)) < STEEP else max(1, round(self.across / self.down))
+        for index in range(count):
+            middle = np.array(self.centre) + along * self.across * ((index + 0.5) / count - 0.5)
+            corners = cv2.boxPoints((tuple(middle), (self.across / count, self.down), self.angle))
+            yield np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+
+    def straightened(self, pixels: Pixels, quarter_turns: int) -> Pixels:
+        """The line cut out and laid level, then turned: which way up it was written is not known."""
+        size = max(2, round(self.across)), max(2, round(self.down))
+        turn = cv2.getRotationMatrix2D(self.centre, self.angle, 1.0)
+        turn[:, 2] += np.array(size) / 2 - np.array(self.centre)
+        level = np.asarray(cv2.warpAffine(pixels, turn, size), np.uint8)
+        return np.ascontiguousarray(np.rot90(level, quarter_turns))

@@ -86,7 +86,7 @@ class Redactor:
         margin = (SECOND_LOOK_SHIFT_PX, 0)
         moved = np.pad(resized(painted, size), (margin, margin, (0, 0)), mode="edge")
         side = round((RADIOGRAPH_SIDE_PX if kind in SMALL_PRINT else PHOTO_SIDE_PX) * SECOND_LOOK_SCALE)
-        found = self._text.detect(moved, side, turns=(0,))
+        found = self._text.detect_once(moved, side)
         found += self._faces.detect(moved, turns=(0, 2)) + self._codes.detect(moved)
         boxes = painted_boxes(regions, width, height)
         return [
@@ -147,7 +147,7 @@ class Redactor:
     def _find(self, pixels: Pixels, kind: PictureKind | None, watch: "_Watch") -> list[Region]:
         found = self._faces.detect(pixels)
         watch.lap("faces")
-        found += self._text.detect(pixels, RADIOGRAPH_SIDE_PX if kind in SMALL_PRINT else None)
+        found += self._text.detect(pixels, True if kind in SMALL_PRINT else None)
         watch.lap("text")
         found += self._codes.detect(pixels)
         watch.lap("codes")
