@@ -296,7 +296,7 @@ def excerpt(text: str) -> str:
 def instant(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds; a time without zone is UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return aware.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def position(moment: datetime, entity_id: str) -> str:

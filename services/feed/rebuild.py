@@ -14,7 +14,7 @@ Nothing stops meanwhile. The order of the steps is what makes it complete:
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ from shared.mongo import Mongo
 logger = logging.getLogger(__name__)
 
 SERVICE = "feed"
+BATCH_BYTES = 8 * 1024 * 1024
+"""Values in one transaction: what it writes stays in the database's cache until it commits."""
 Ends = dict[TopicPartition, int]
 
 
@@ -132,8 +134,8 @@ class Rebuild:
                     if await consumer.position(partition) >= ends[partition]:
                         open_partitions.discard(partition)
                         consumer.pause(partition)
-                if batch:
-                    received = self._decode(topic, batch, report)
+                for part in _parts(batch):
+                    received = self._decode(topic, part, report)
                     if writing is not None:
                         await writing
                     writing = asyncio.create_task(self._write(topic, received, report))
@@ -205,6 +207,21 @@ async def _committed(admin: AIOKafkaAdminClient) -> Ends:
             continue
         committed |= {partition: found.offset for partition, found in offsets.items() if found.offset >= 0}
     return committed
+
+
+def _parts(records: Sequence[Any]) -> Iterator[list[Any]]:
+    """The records in parts of at most `BATCH_BYTES`; a single larger one is a part of its own."""
+    part: list[Any] = []
+    size = 0
+    for record in records:
+        own = len(record.value or b"")
+        if part and size + own > BATCH_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += own
+    if part:
+        yield part
 
 
 def _topics() -> list[type[Event]]:
