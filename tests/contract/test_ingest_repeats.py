@@ -9,6 +9,7 @@ import pytest
 from deploy.local import Platform
 from shared.blobs import RAW
 from shared.events import CaseSubmitted, CommentAdded
+from shared.outbox import Outbox
 from tests.ingest_service import AUTHOR, COLLEAGUE, IngestService, ingest_service, picture_bytes
 
 pytestmark = pytest.mark.platform
@@ -112,3 +113,21 @@ async def test_uploads_at_once_without_a_key_are_all_kept_and_readable(ingest: I
     answers = await asyncio.gather(*(ingest.upload(case_id, picture_bytes(colour)) for colour in colours))
     for colour, answer in zip(colours, answers, strict=True):
         assert await ingest.redactor_room.load(case_id, answer.json()["picture_id"]) == picture_bytes(colour)
+
+
+async def test_state_and_event_are_one_act(ingest: IngestService, monkeypatch: pytest.MonkeyPatch) -> None:
+    case_id = await ingest.ready_case()
+
+    async def crash(*_: object) -> str:
+        raise RuntimeError("died between state and event")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Outbox, "add", crash)
+        for path in ("submission", "withdrawal"):
+            crashed = await ingest.call("POST", f"/cases/{case_id}/{path}", key=f"one-act-{path}")
+            assert crashed.status_code == 500
+    assert (await ingest.case(case_id))["state"] == "redacted"
+    assert not [event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]
+    again = await ingest.call("POST", f"/cases/{case_id}/submission", key="one-act-submission")
+    assert again.status_code == 202
+    assert len([event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]) == 1
