@@ -30,8 +30,8 @@ class Settings(ServiceSettings):
     """Largest frame that is unpacked, told by its header."""
     time_limit_s: float = Field(default=300.0, gt=0)
     """Wall time for one picture, all frames; then its worker is ended, and after the second time it is unreadable."""
-    memory_limit_mb: int = Field(default=4096, ge=1024)
-    """Address space of a worker. Models and libraries take about 1.5 GB of it (resident: about 0.4 GB)."""
+    memory_limit_mb: int = Field(default=3072, ge=1024)
+    """Address space of a worker; `pixels.pool.Limits` says what pictures need of it."""
     thresholds: Thresholds = Thresholds()
     """For example REDACTOR_THRESHOLDS__FACE=0.3."""
 

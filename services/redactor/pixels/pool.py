@@ -40,10 +40,14 @@ Boxes = Mapping[int, Sequence[Region]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one picture may cost. `memory_bytes` is address space: models and libraries take about 1.5 GB of it."""
+    """What one picture may cost. `memory_bytes` is address space of a worker.
+
+    Measured: 0.75 GB of it idle (190 MB resident), 1.7 GB with a colour picture of 60 megapixels (1.1 GB resident),
+    2.3 GB with a 16-bit one (1.8 GB resident); afterwards the worker is back at 0.2 GB resident.
+    """
 
     time_s: float = 300.0
-    memory_bytes: int = 4 * 2**30
+    memory_bytes: int = 3 * 2**30
     max_pixels: int = 60_000_000
 
 
@@ -113,11 +117,10 @@ class PixelPool:
 
     def _discard(self, worker: ProcessPoolExecutor) -> None:
         self._all.discard(worker)
-        processes = list((worker._processes or {}).values())
-        worker.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in list((worker._processes or {}).values()):
             with contextlib.suppress(ProcessLookupError, ValueError):
                 process.kill()
+        worker.shutdown(wait=True, cancel_futures=True)  # short, now that the process is gone; frees its pipes
 
 
 _redactor: Redactor | None = None

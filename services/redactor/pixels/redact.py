@@ -7,12 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from services.redactor.detectors import Pixels, resized
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
-from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, Text
-from services.redactor.domain import MAX_REGIONS, Thresholds, area, bounded, clip, merged, overlap, painted_boxes
+from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, Text, looks_like_print
+from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.paint import Encoded, encode, paint
@@ -85,15 +86,19 @@ class Redactor:
         size = max(1, round(width * SECOND_LOOK_SCALE)), max(1, round(height * SECOND_LOOK_SCALE))
         margin = (SECOND_LOOK_SHIFT_PX, 0)
         moved = np.pad(resized(painted, size), (margin, margin, (0, 0)), mode="edge")
-        side = round((RADIOGRAPH_SIDE_PX if kind in SMALL_PRINT else PHOTO_SIDE_PX) * SECOND_LOOK_SCALE)
+        small_print = kind in SMALL_PRINT or looks_like_print(painted)
+        side = round((RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX) * SECOND_LOOK_SCALE)
         found = self._text.detect_once(moved, side)
         found += self._faces.detect(moved, turns=(0, 2)) + self._codes.detect(moved)
-        boxes = painted_boxes(regions, width, height)
-        return [
-            region
-            for region in (_moved_back(each, size[0] / width, size[1] / height, width, height) for each in found)
-            if region is not None and _uncovered(region, boxes)
-        ]
+        covered = np.zeros((height, width), bool)
+        for left, top, across, down in painted_boxes(regions, width, height):
+            covered[top : top + down, left : left + across] = True
+        shown = []
+        for each in found:
+            region = _moved_back(each, size[0] / width, size[1] / height, width, height)
+            if region is not None and _part(covered, region.box) < ALREADY_COVERED:
+                shown.append(region)
+        return shown
 
     def redact(
         self, data: bytes, boxes: Mapping[int, Sequence[Region]] | None = None, kind: PictureKind | None = None
@@ -187,6 +192,7 @@ def _moved_back(region: Region, by_x: float, by_y: float, width: int, height: in
     return region.model_copy(update={"box": box}) if box is not None else None
 
 
-def _uncovered(region: Region, boxes: Sequence[Box]) -> bool:
-    """Whether enough of the region still shows. Painted boxes overlap each other, so the sum is an upper bound."""
-    return sum(overlap(region.box, box) for box in boxes) < ALREADY_COVERED * area(region.box)
+def _part(covered: npt.NDArray[np.bool_], box: Box) -> float:
+    """The part of the box that is painted already."""
+    left, top, across, down = box
+    return float(covered[top : top + down, left : left + across].mean())
