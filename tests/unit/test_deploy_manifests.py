@@ -18,6 +18,7 @@ from services.redactor.handlers import Handlers
 from services.redactor.settings import Settings as RedactorSettings
 from shared.bus import Bus
 from shared.events import Event
+from shared.settings import ServiceSettings
 from tests import manifests as files
 from tests.manifests import ROOT, SERVICES, Json, container, environment, of_kind, pod
 
@@ -279,8 +280,13 @@ def test_a_pod_gets_more_time_to_end_than_its_service_takes(workload: Json, monk
     if service == "gateway":
         return
     before = container(workload).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    grace = files.settings_from(service, environment(workload), monkeypatch).shutdown_grace_s
-    assert pod(workload)["terminationGracePeriodSeconds"] > before + grace
+    settings = files.settings_from(service, environment(workload), monkeypatch)
+    assert pod(workload)["terminationGracePeriodSeconds"] > before + time_to_end_s(settings)
+
+
+def time_to_end_s(settings: ServiceSettings) -> float:
+    """First open requests end, then handlers in work; each may take the whole grace time."""
+    return settings.shutdown_grace_s * (settings.runs_api + settings.runs_worker)
 
 
 @pytest.mark.parametrize(("name", "service", "definition"), list(files.compose_services()))
@@ -291,8 +297,8 @@ def test_a_container_is_shut_in(name: str, service: str, definition: Json, monke
     assert definition["mem_limit"]
     assert "ports" not in definition
     variables = {key: str(value) for key, value in definition["environment"].items()}
-    grace = files.settings_from(service, variables, monkeypatch).shutdown_grace_s
-    assert seconds(definition["stop_grace_period"]) > grace
+    settings = files.settings_from(service, variables, monkeypatch)
+    assert seconds(definition["stop_grace_period"]) > time_to_end_s(settings)
 
 
 def test_compose_opens_one_port_and_only_on_this_machine() -> None:
@@ -344,3 +350,12 @@ def test_the_outside_reaches_the_gateway_alone() -> None:
 def test_every_deployment_has_a_disruption_budget(workload: Json) -> None:
     labels = workload["spec"]["selector"]["matchLabels"]
     assert [b for b in of_kind("PodDisruptionBudget") if b["spec"]["selector"]["matchLabels"] == labels]
+
+
+def test_the_handbook_lists_the_files_of_every_secret() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text().partition("| Secret | files |\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(\w+)`", line) for line in text.splitlines()[1:]]
+    stack = files.compose()["services"]
+    assert {name: set(listed) for name, *listed in rows} == {
+        name: set(stack[name]["secrets"]) for name in (*SERVICES, "provision")
+    }
