@@ -28,8 +28,9 @@ class Settings(ServiceSettings):
     """32 bytes in base64: what the cases' data keys are wrapped with. Only ingest and redactor have it."""
     max_pixels: int = Field(default=60_000_000, ge=1)
     """Largest frame that is unpacked, told by its header."""
-    time_limit_s: float = Field(default=300.0, gt=0)
-    """Wall time for one picture, all frames; then its worker is ended, and after the second time it is unreadable."""
+    time_limit_s: float = Field(default=120.0, gt=0)
+    """Wall time for one picture (a tenth more for each further frame of a file). Then its worker is ended; the second
+    time the picture is unreadable."""
     memory_limit_mb: int = Field(default=3072, ge=1024)
     """Address space of a worker; `pixels.pool.Limits` says what pictures need of it."""
     thresholds: Thresholds = Thresholds()

@@ -1,7 +1,7 @@
 """The redactor as a library: bytes in, painted pictures and a list of what was covered out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,16 +101,22 @@ class Redactor:
         return shown
 
     def redact(
-        self, data: bytes, boxes: Mapping[int, Sequence[Region]] | None = None, kind: PictureKind | None = None
+        self,
+        data: bytes,
+        boxes: Mapping[int, Sequence[Region]] | None = None,
+        kind: PictureKind | None = None,
+        announce: Callable[[int], None] = lambda frame_count: None,
     ) -> Redacted:
         """Decode, find, paint, look again, encode. Raises Unreadable with the reason.
 
         `boxes` None: the machine decides, and what the second look finds is painted too. Else frame -> the complete
-        list of regions: exactly these are painted, and the second look only reports. One frame at a time is in memory.
+        list of regions: exactly these are painted, and the second look only reports. One frame at a time is in memory;
+        `announce` is told how many there will be, before the first is decoded.
         """
         watch = _Watch()
         picture = open_picture(data, max_pixels=self.max_pixels)
-        if picture.like_radiograph and kind is None:
+        announce(picture.frame_count)
+        if picture.like_radiograph and kind not in SMALL_PRINT:
             kind = PictureKind.XRAY
         done = []
         for index, frame in enumerate(picture.frames):
