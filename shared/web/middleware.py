@@ -136,9 +136,9 @@ class AroundRequest:
 class BodyLimit:
     """Refuses bodies that are too large, by what the header says and by the bytes that really come.
 
-    The default holds for every route. A route that reads the stream itself raises it with `max_body`. What comes
-    after the refusal is read and thrown away, within bounds: a client, and a gateway even more, that is still
-    sending when the connection closes never sees the answer.
+    The default holds for every route. A route that reads the stream itself raises it with `max_body`. What is
+    still to come of any refused request is read and thrown away, within bounds: a client, and a gateway even more,
+    that is still sending when the connection closes never sees the answer.
     """
 
     SCOPE_KEY = "consilium.max_body_bytes"
@@ -156,26 +156,31 @@ class BodyLimit:
         scope[self.SCOPE_KEY] = self.max_bytes
         declared = Headers(scope=scope).get("content-length", "")
         announced = int(declared) if declared.isascii() and declared.isdigit() else 0
-        came = 0
+        came, ended = 0, False
 
         async def counted() -> Message:
             # Looked up at each call: the route raises its limit after routing, before it reads.
-            nonlocal came
+            nonlocal came, ended
             limit = scope[self.SCOPE_KEY]
             if announced > limit:
-                raise BODY_TOO_LARGE(limit_bytes=limit, headers=await self._drained(receive))
+                raise BODY_TOO_LARGE(limit_bytes=limit)
             message = await receive()
-            if message["type"] == "http.request":
-                came += len(message.get("body", b""))
-                if came > limit:
-                    rest = {} if not message.get("more_body") else await self._drained(receive)
-                    raise BODY_TOO_LARGE(limit_bytes=limit, headers=rest)
+            ended = message["type"] != "http.request" or not message.get("more_body")
+            came += len(message.get("body", b""))
+            if came > limit:
+                raise BODY_TOO_LARGE(limit_bytes=limit)
             return message
 
-        await self.app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            refused = message["type"] == "http.response.start" and message["status"] >= 400
+            if refused and not ended and not await self._drained(receive):
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
 
-    async def _drained(self, receive: Receive) -> dict[str, str]:
-        """Throw the rest of the body away. Headers for the answer: the connection ends where there was too much."""
+        await self.app(scope, counted, answered)
+
+    async def _drained(self, receive: Receive) -> bool:
+        """Throw the rest of the body away. False where there was too much of it, or it took too long."""
         thrown = 0
         try:
             async with asyncio.timeout(self.DRAIN_SECONDS):
@@ -183,10 +188,10 @@ class BodyLimit:
                     message = await receive()
                     thrown += len(message.get("body", b""))
                     if message["type"] != "http.request" or not message.get("more_body"):
-                        return {}
+                        return True
         except TimeoutError:
             log.info("a refused body did not end in time")
-        return {"Connection": "close"}
+        return False
 
 
 def max_body(limit_bytes: int) -> Callable[[Request], Awaitable[None]]:

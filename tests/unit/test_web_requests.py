@@ -226,3 +226,33 @@ async def test_a_worker_answers_probes_and_no_routes() -> None:
 
 async def test_documentation_links_go_through_the_gateway(client: httpx.AsyncClient) -> None:
     assert "/api/test/openapi.json" in (await client.get("/docs")).text
+
+
+async def test_whoever_is_refused_while_sending_hears_why() -> None:
+    """A missing route refuses without reading: what the sender still sends is taken off the line first."""
+    taken, sent = 0, list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        nonlocal taken
+        taken += 1000
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": taken != 30_000}
+
+    async def send(message: Any) -> None:
+        sent.append((message, taken))
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/nowhere",
+        "raw_path": b"/nowhere",
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+        "asgi": {"version": "3.0"},
+    }
+    await app()(scope, receive, send)
+    start, taken_before_answer = sent[0]
+    assert (start["status"], taken_before_answer) == (404, 30_000)
