@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,8 +119,8 @@ class Kafka:
         data = self.folder / "data"
         write_private(properties, broker_properties(data, self.ports, self._password, self._options))
         log4j.write_text(_LOG4J)
-        if not (data / "meta.properties").exists():
-            self._format(properties, log4j)
+        if not data.exists():
+            self._format(data, log4j)
         return [str(self._java), self._arguments("broker.args", log4j, "kafka.Kafka", str(properties))]
 
     def environment(self) -> dict[str, str]:
@@ -139,23 +141,32 @@ class Kafka:
             "sasl.password": self._password,
         }
 
-    def _format(self, properties: Path, log4j: Path) -> None:
-        scram = f"SCRAM-SHA-256=[name={ADMIN},password={self._password}]"
+    def _format(self, data: Path, log4j: Path) -> None:
+        """Make the storage, with the administrator in it, under a passing name: a half-made one never counts."""
+        for abandoned in self.folder.glob("format-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(prefix="format-", dir=self.folder))
+        properties = draft / "server.properties"
+        write_private(properties, broker_properties(draft / "data", self.ports, self._password, self._options))
         arguments = self._arguments(
-            "format.args", log4j, "kafka.tools.StorageTool",
-            "format", "--config", str(properties), "--cluster-id", CLUSTER_ID, "--add-scram", scram,
+            str(draft / "format.args"), log4j, "kafka.tools.StorageTool",
+            "format", "--config", str(properties), "--cluster-id", CLUSTER_ID,
+            "--add-scram", f"SCRAM-SHA-256=[name={ADMIN},password={self._password}]",
         )  # fmt: skip
-        try:
-            done = subprocess.run(
-                [str(self._java), arguments],
-                env=self.environment(), capture_output=True, text=True, check=False, timeout=120,
-            )  # fmt: skip
-        finally:
-            (self.folder / "format.args").unlink()
+        done = subprocess.run(
+            [str(self._java), arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
         if done.returncode:
             raise PlatformError(
                 f"Kafka's storage could not be prepared:\n{(done.stdout + done.stderr).strip()[-1500:]}"
             )
+        (draft / "data").rename(data)
+        shutil.rmtree(draft)
 
     def _arguments(self, name: str, log4j: Path, main_class: str, *arguments: str) -> str:
         """A java argument file: keeps the class path and the password out of the process list."""

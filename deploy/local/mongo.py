@@ -11,8 +11,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from deploy.local import parts
 from deploy.local.credentials import write_private
 from deploy.local.ports import HOST, listening
+from deploy.local.processes import PlatformError
 from deploy.local.provision import ADMIN, REPLICA_SET, mongo_uri
 
+_ALREADY_INITIATED = 23
 _UNAUTHORIZED = (13, 18)  # Unauthorized, AuthenticationFailed
 _TIMEOUTS = "connectTimeoutMS=2000&serverSelectionTimeoutMS=2000"
 
@@ -81,7 +83,12 @@ class Mongo:
             try:
                 mongo.admin.command("replSetInitiate", self._members())
             except OperationFailure as refused:
-                if refused.details is None or refused.details.get("codeName") != "AlreadyInitialized":
+                if refused.code in _UNAUTHORIZED:
+                    raise PlatformError(
+                        f"MongoDB's data in {self.folder} was made with another password than the one in our secrets. "
+                        "Bring the old secrets back, or forget the data: make clean-data"
+                    ) from refused
+                if refused.code != _ALREADY_INITIATED:
                     raise
             if mongo.admin.command("hello").get("isWritablePrimary"):
                 mongo.admin.command("createUser", ADMIN, pwd=self._password, roles=["root"])

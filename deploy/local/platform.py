@@ -128,18 +128,20 @@ class Platform:
         parts = self._parts()
         missing = [name for name in parts if name not in self.processes.running()]
         port_choice.require_free(self.ports, [port for name in missing for port in PORTS_OF_PART[name]])
-        self._in_parallel([partial(self._start_part, name, parts[name]) for name in missing])
+        waits = [partial(self._wait_part, name, part) for name, part in parts.items() if name not in missing]
+        self._in_parallel([*(partial(self._start_part, name, parts[name]) for name in missing), *waits])
         provision(self.provision_settings(), self.credentials.password, self._topic_options)
         self._write_addresses()
 
     def _start_all_services(self) -> None:
         running = self.processes.running()
         missing = [name for name in ("gateway", *SERVICES) if name not in running]
+        waits = [partial(self.wait_ready, name) for name in SERVICES if name in running]
         port_choice.require_free(self.ports, missing)
         starts = [partial(self.start_service, name) for name in missing if name != "gateway"]
         if "gateway" in missing:
             starts.append(partial(self._start_part, "gateway", Gateway(self.data_dir / "gateway", self.ports)))
-        self._in_parallel(starts)
+        self._in_parallel([*starts, *waits])
         self._write_addresses()
 
     def _start_part(self, name: str, part: Part) -> Child:
@@ -153,6 +155,10 @@ class Platform:
             _PART_DEADLINE_S,
             _GRACE_S.get(name, _S3_GRACE_S),
         )
+
+    def _wait_part(self, name: str, part: Part) -> None:
+        """For a part that runs already: somebody may have started it only just now, and died."""
+        wait_until(part.ready, _PART_DEADLINE_S, f"Becoming ready: {name}")
 
     def _launch(
         self,
@@ -175,7 +181,7 @@ class Platform:
         self._started.append(name)
         return child
 
-    def _in_parallel(self, tasks: Sequence[Callable[[], Child]]) -> None:
+    def _in_parallel(self, tasks: Sequence[Callable[[], object]]) -> None:
         if not tasks:
             return
         with ThreadPoolExecutor(len(tasks)) as pool:

@@ -27,6 +27,10 @@ class PlatformError(Exception):
     """Something the person at the keyboard can put right; the message is a sentence that says how."""
 
 
+class TooLate(PlatformError):
+    """What was waited for did not happen in time."""
+
+
 @dataclass(frozen=True)
 class Child:
     """A process we started. `started_ticks`: field 22 of /proc/<pid>/stat, clock ticks since boot."""
@@ -84,12 +88,12 @@ def family(pid: int) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
-    """Return when `condition()` is true; raise PlatformError naming `what` after `deadline_s` seconds."""
+    """Return when `condition()` is true; raise TooLate naming `what` after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
     pause = _POLL_FIRST_S
     while not condition():
         if time.monotonic() > end:
-            raise PlatformError(f"{what} did not happen within {deadline_s:.0f} s.")
+            raise TooLate(f"{what} did not happen within {deadline_s:.0f} s.")
         time.sleep(pause)
         pause = min(pause * 1.5, _POLL_MAX_S)
 
@@ -169,13 +173,10 @@ class Processes:
 
         try:
             wait_until(ready_or_dead, deadline_s, f"Becoming ready: {name}")
-        except PlatformError as failure:
+        except BaseException as failure:
             self.stop_all([name])
-            if str(log) in str(failure):
-                raise
-            raise PlatformError(f"{failure} The end of {log}:\n{tail(log)}") from failure
-        except BaseException:
-            self.stop_all([name])
+            if isinstance(failure, TooLate):
+                raise PlatformError(f"{failure} The end of {log}:\n{tail(log)}") from failure
             raise
         return child
 
