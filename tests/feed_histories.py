@@ -128,6 +128,8 @@ def _steps() -> list[Step]:
 STEPS = _steps()
 histories: st.SearchStrategy[list[Step]] = st.lists(st.sampled_from(STEPS), max_size=40)
 """Any subset in any order with any repetition: what late topics, redelivery and compaction can make of a past."""
+long_histories: st.SearchStrategy[list[Step]] = st.lists(st.sampled_from(STEPS), min_size=20, max_size=60)
+"""The same, long enough that most of them hold every kind of meeting: for few, expensive examples."""
 
 
 def batches_of(history: Sequence[Step], size: int) -> list[tuple[type[Event], list[Change]]]:

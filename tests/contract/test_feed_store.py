@@ -34,7 +34,7 @@ from tests.feed_histories import (
     comment,
     essence,
     expected,
-    histories,
+    long_histories,
     member,
     picture,
     withdrawal,
@@ -99,7 +99,7 @@ async def build(feed: Feed) -> int:
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(history=histories)
+@given(history=long_histories)
 async def test_any_history_gives_the_documents_that_the_rules_say(feed: Feed, history: list[Step]) -> None:
     build, memory = await feed.new_build(), MemoryBuild()
     for topic, changes in batches_of(history, 4):
