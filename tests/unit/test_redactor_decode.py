@@ -72,7 +72,8 @@ class TestRefusals:
         assert refusal(pictures.plain_jpeg(400, 300), cap=119_999) is Reason.TOO_MANY_PIXELS
         assert open_picture(pictures.plain_jpeg(400, 300), max_pixels=120_000).frame_count == 1
 
-    def test_a_webp_is_measured_before_the_decoder_claims_its_canvas(self) -> None:
+    def test_a_webp_is_measured_before_the_decoder_claims_its_canvas(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("the decoder was started"))
         header = b"RIFF\x40\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + b"\xff\x3f\0" * 2 + b"\0" * 40
         assert refusal(header) is Reason.TOO_MANY_PIXELS
 

