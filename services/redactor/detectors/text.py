@@ -47,6 +47,9 @@ LEGIBLE_LETTERS = 3
 LEGIBLE = 0.6
 """... or be read: so many letters, each at least this surely."""
 
+MARK_SHAPE = 6  # a mark is at most this much wider than tall
+SMALLEST_MARK_PX = 8
+
 SIDES = {"L", "R", "G", "D", "LT", "RT", "LEFT", "RIGHT", "LINKS", "RECHTS", "GAUCHE", "DROITE"}
 PROJECTIONS = {"AP", "PA", "LAT", "LL", "RL", "OBL", "LAO", "RAO", "LPO", "RPO", "AX", "CC", "MLO", "RCC", "LCC"}
 POSITIONS = {"ERECT", "SUPINE", "PRONE", "UPRIGHT", "STANDING", "SITTING", "DEBOUT", "ASSIS", "PORTABLE", "MOBILE"}
@@ -79,8 +82,12 @@ class Text:
         return self._without_marks(pixels, self._at_scale(pixels, side_px, 0))
 
     def _without_marks(self, pixels: Pixels, found: list[Region]) -> list[Region]:
+        """The regions to paint. A mark stays only among marks: letters beside it are a technologist's initials, or
+        it is the first letter of a name."""
         regions = merged(found)
-        return [region for region in regions if not self._may_stay(pixels, region, regions)]
+        marks = [region for region in regions if self._reader.is_mark(pixels, region.box)]
+        others = [region for region in regions if region not in marks]
+        return others + [mark for mark in marks if any(_beside(mark, other) for other in others)]
 
     def _at_scale(self, pixels: Pixels, side_px: int, turn: int) -> list[Region]:
         small, factor = scaled(pixels, side_px, largest_growth=LARGEST_GROWTH)
@@ -117,16 +124,6 @@ class Text:
             return True
         return any(self._reader.legible(line.straightened(pixels, turn)) for turn in (0, 1, 2, 3))
 
-    def _may_stay(self, pixels: Pixels, region: Region, regions: list[Region]) -> bool:
-        left, top, width, height = region.box
-        if width > 6 * height or min(width, height) < 8:
-            return False
-        # Letters beside a mark are a technologist's initials, or the mark is the first letter of a name.
-        around: Box = (left - 2 * height, top - height // 2, width + 4 * height, 2 * height)
-        beside = [other for other in regions if overlap(around, other.box)]
-        alone = all(overlap(region.box, other.box) > 0.5 * area(other.box) for other in beside)  # the same, seen twice
-        return alone and self._reader.is_mark(pixels, region.box)
-
 
 class MarkReader:
     """Reads one short box and says whether it holds a clinical mark and nothing else."""
@@ -140,9 +137,12 @@ class MarkReader:
         self._threshold = threshold
 
     def is_mark(self, pixels: Pixels, box: Box) -> bool:
-        """True only when every letter is read at the threshold or above and the word is in `MARKS`."""
-        word, sure = self.read(pixels, box)
-        return sure >= self._threshold and word.strip(" .:()[]").upper() in MARKS
+        """True only when every letter is read at the threshold or above and every word is in `MARKS`."""
+        if box[2] > MARK_SHAPE * box[3] or min(box[2:]) < SMALLEST_MARK_PX:
+            return False
+        line, sure = self.read(pixels, box)
+        words = line.upper().replace(".", " ").split()
+        return sure >= self._threshold and bool(words) and all(word.strip(":()[]") in MARKS for word in words)
 
     def legible(self, line: Pixels) -> bool:
         """Whether a few letters are read in this picture of one line."""
@@ -166,6 +166,14 @@ class MarkReader:
                 lowest = min(lowest, float(score))
             last = letter
         return word, lowest if word else 0.0
+
+
+def _beside(mark: Region, other: Region) -> bool:
+    """Whether `other` stands on the mark's line, within twice its height, and is not the same thing seen twice."""
+    left, top, width, height = mark.box
+    around: Box = (left - 2 * height, top - height // 2, width + 4 * height, 2 * height)
+    same = overlap(mark.box, other.box) > 0.5 * area(other.box)
+    return bool(overlap(around, other.box)) and not same
 
 
 def looks_like_print(pixels: Pixels) -> bool:
