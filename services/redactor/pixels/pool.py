@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -140,7 +140,22 @@ def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits) -> None:
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
-    _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels)
+    with _native_chatter_hushed():
+        _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels)
+
+
+@contextlib.contextmanager
+def _native_chatter_hushed() -> Iterator[None]:
+    """LiteRT greets on standard error from native code, in the middle of structured logs or a progress bar."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _leave_with_parent() -> None:
