@@ -330,4 +330,9 @@ def _named(part: str) -> Iterator[None]:
     try:
         yield
     except (KafkaException, PyMongoError, MinioException, HTTPError) as failure:
-        raise PlatformError(f"{part} could not be prepared: {failure}") from failure
+        raise PlatformError(f"{part} could not be prepared: {str(failure)[:400]}") from failure
+    except TimeoutError as failure:
+        raise PlatformError(
+            f"{part} could not be prepared: no answer within {_WAIT_S:.0f} s. "
+            "Check its address and the administrator's password."
+        ) from failure
