@@ -38,7 +38,8 @@ def _require_docker() -> None:
     except subprocess.TimeoutExpired:
         raise PlatformError("Docker does not answer within 20 s. Is its engine running?") from None
     if asked.returncode:
-        raise PlatformError(f"Docker does not answer: {asked.stderr.strip().splitlines()[-1:]}. Start its engine.")
+        said = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise PlatformError(f"Docker does not answer ({said}) Start its engine, or leave out PLATFORM=containers.")
     if subprocess.run([docker, "compose", "version"], capture_output=True, check=False, timeout=20).returncode:
         raise PlatformError("`docker compose` is missing. Install Docker's Compose plugin.")
 
