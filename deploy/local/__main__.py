@@ -133,8 +133,7 @@ def execute(
     data_dir: DataDir = DATA,
 ) -> None:
     """Run a command with a service's variables, for example: exec feed -- python -m services.feed rebuild"""
-    from deploy.local.platform import read_env_file
-    from deploy.local.services import process_environment
+    from deploy.local.services import process_environment, read_env_file
 
     env_file = data_dir / "env" / f"{service}.env"
     if not env_file.exists():

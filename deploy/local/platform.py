@@ -12,7 +12,6 @@ reads). With `containers` everything runs in docker-compose.yml, services too: s
 
 import json
 import os
-import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -235,7 +234,7 @@ class Platform:
     def _start_process(self, name: str, wait: bool) -> Child:
         url = self.addresses[name]
         variables = self.service_env(name)
-        write_env_file(self.data_dir / "env" / f"{name}.env", variables)
+        service_processes.write_env_file(self.data_dir / "env" / f"{name}.env", variables)
         return self._launch(
             name,
             service_processes.command(name),
@@ -380,17 +379,6 @@ class Platform:
             for name, address in self.addresses.items()
         }
         write_private(self.data_dir / "addresses.json", json.dumps(listed, indent=2) + "\n")
-
-
-def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
-    """NAME='value' lines that a shell can source; mode 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())))
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """What `write_env_file` wrote."""
-    return dict(word.split("=", 1) for word in shlex.split(path.read_text()))
 
 
 def kind_of_platform() -> Kind:

@@ -1,6 +1,7 @@
 """The five services as processes of this machine: what each gets told, and whether it can do its work."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from deploy.local.credentials import Credentials
+from deploy.local.credentials import Credentials, write_private
 from deploy.local.ports import HOST
 from deploy.local.provision import DATABASES, mongo_uri
 
@@ -62,6 +63,17 @@ def environment_of(
     named = {f"{service.upper()}_{name.upper()}": value for name, value in settings.items()}
     given = {name: value for name, value in os.environ.items() if name.startswith(f"{service.upper()}_")}
     return {**given, **named, "ROLE": "all"}
+
+
+def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
+    """NAME='value' lines that a shell can source; mode 0600."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())))
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """What `write_env_file` wrote."""
+    return dict(word.split("=", 1) for word in shlex.split(path.read_text()))
 
 
 def process_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.credentials import Credentials, write_private
-from deploy.local.platform import Platform, read_env_file, write_env_file
+from deploy.local.platform import Platform
 from deploy.local.processes import PlatformError
 from deploy.local.provision import SERVICES
+from deploy.local.services import read_env_file, write_env_file
 
 
 def mode(path: Path) -> int:
