@@ -1,7 +1,7 @@
 """Burned-in text: PP-OCRv6 (small) finds it; its reader is asked only which short marks may stay.
 
 Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
-clinical mark standing alone (side, projection, position) is given back, and only when it is read surely.
+clinical mark standing alone (side, projection, lead) is given back, and only when it is read surely.
 PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiable Binarization does it.
 """
 
@@ -47,15 +47,17 @@ LEGIBLE_LETTERS = 3
 LEGIBLE = 0.6
 """... or be read: so many letters, each at least this surely."""
 
+SECOND_DOUBT = 0.1
+
 MARK_SHAPE = 6  # a mark is at most this much wider than tall
 SMALLEST_MARK_PX = 8
 
 SIDES = {"L", "R", "G", "D", "LT", "RT", "LEFT", "RIGHT", "LINKS", "RECHTS", "GAUCHE", "DROITE"}
 PROJECTIONS = {"AP", "PA", "LAT", "LL", "RL", "OBL", "LAO", "RAO", "LPO", "RPO", "AX", "CC", "MLO", "RCC", "LCC"}
-POSITIONS = {"ERECT", "SUPINE", "PRONE", "UPRIGHT", "STANDING", "SITTING", "DEBOUT", "ASSIS", "PORTABLE", "MOBILE"}
 LEADS = {"I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"}
-MARKS = frozenset(SIDES | PROJECTIONS | POSITIONS | LEADS)
-"""Side, projection, position, and the leads of an ECG: they identify no one and change what the picture means."""
+MARKS = frozenset(SIDES | PROJECTIONS | LEADS)
+"""Side, projection and the leads of an ECG: they identify no one and change what the picture means. Not ERECT, MOBILE
+and their like: they tell of the ward rather than of the patient's body, and a person can give them back."""
 
 
 class Text:
@@ -78,8 +80,10 @@ class Text:
         return self._without_marks(pixels, found)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
-        """The same in one pass, upright and at this scale: for a second look."""
-        return self._without_marks(pixels, self._at_scale(pixels, side_px, 0))
+        """The same in one pass, upright and at this scale, surer: for a second look, which needs not doubt again what
+        the first has doubted (the curves of an ECG, above all)."""
+        found = [region for region in self._at_scale(pixels, side_px, 0) if region.score >= self._box + SECOND_DOUBT]
+        return self._without_marks(pixels, found)
 
     def _without_marks(self, pixels: Pixels, found: list[Region]) -> list[Region]:
         """The regions to paint. A mark stays only among marks: letters beside it are a technologist's initials, or
@@ -171,7 +175,7 @@ class MarkReader:
 def _beside(mark: Region, other: Region) -> bool:
     """Whether `other` stands on the mark's line, within twice its height, and is not the same thing seen twice."""
     left, top, width, height = mark.box
-    around: Box = (left - 2 * height, top - height // 2, width + 4 * height, 2 * height)
+    around: Box = (left - 2 * height, top - height // 4, width + 4 * height, height + height // 2)
     same = overlap(mark.box, other.box) > 0.5 * area(other.box)
     return bool(overlap(around, other.box)) and not same
 
