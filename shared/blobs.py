@@ -54,8 +54,10 @@ def redacted_prefix(case_id: str, picture_id: str | None = None, revision: int |
     return "/".join(parts) + "/"
 
 
-def redacted_key(case_id: str, picture_id: str, revision: int, frame: int, size: str) -> str:
-    return f"{redacted_prefix(case_id, picture_id, revision)}{frame:04d}-{size}"
+def redacted_key(case_id: str, picture_id: str, revision: int, frame: int, size: str, sha256: str) -> str:
+    """Where a rendition lies. Its hash is in the name: two workers that paint the same revision, during a rolling
+    update, may differ in a byte, and neither may overwrite what the other's event has announced."""
+    return f"{redacted_prefix(case_id, picture_id, revision)}{frame:04d}-{size}-{sha256[:16]}"
 
 
 def manifest_key(case_id: str, picture_id: str, revision: int) -> str:

@@ -73,10 +73,11 @@ class ConsumerProgress:
     topic: str
     group: str
     joined: bool = False
-    busy_since: float | None = None
+    in_work: dict[int, float] = field(default_factory=dict)
     last_done: float = field(default_factory=time.monotonic)
     waiting_for: str = ""
     lag: int = 0
+    silent_s: float = 0.0
 
     def trouble(self, *, stalled_after_s: float = 60.0, busy_limit_s: float = 600.0) -> str:
         """Why this consumer cannot do its work now, as a sentence; empty when it can."""
@@ -85,9 +86,11 @@ class ConsumerProgress:
             return f"{self.topic}: has not joined group {self.group} yet"
         if self.waiting_for:
             return f"{self.topic}: waits for {self.waiting_for}"
-        if self.busy_since is not None and now - self.busy_since > busy_limit_s:
-            return f"{self.topic}: one message has been in work for {now - self.busy_since:.0f} s"
-        if self.busy_since is None and self.lag > 0 and now - self.last_done > stalled_after_s:
+        if self.in_work and now - min(self.in_work.values()) > busy_limit_s:
+            return f"{self.topic}: one message has been in work for {now - min(self.in_work.values()):.0f} s"
+        if not self.in_work and self.silent_s > stalled_after_s:
+            return f"{self.topic}: Kafka has answered no fetch for {self.silent_s:.0f} s"
+        if not self.in_work and self.lag > 0 and now - self.last_done > stalled_after_s:
             return f"{self.topic}: {self.lag} messages wait and none was taken for {now - self.last_done:.0f} s"
         return ""
 
@@ -276,24 +279,27 @@ class _Consumer:
         consumers = getattr(self._subscriber, "consumer_subgroup", None) or [
             getattr(self._subscriber, "consumer", None)
         ]
-        lag = 0
+        lag, heard_ms = 0, 0
         for consumer in filter(None, consumers):
             for partition in consumer.assignment():
+                heard_ms = max(heard_ms, consumer.last_poll_timestamp(partition) or 0)
                 end, position = consumer.highwater(partition), _position(consumer, partition)
                 if end is not None and position is not None:
                     lag += max(end - position, 0)
         self.progress.lag = lag
+        self.progress.silent_s = time.time() - heard_ms / 1000 if heard_ms else 0.0
 
     # Any, because FastStream builds a validator from the annotation and pydantic cannot check a Protocol.
     async def _consume(self, records: Any) -> None:
         batch: tuple[Record, ...] = records if isinstance(records, tuple) else (records,)
-        started = self.progress.busy_since = time.monotonic()
+        started = self.progress.in_work[id(records)] = time.monotonic()
         try:
             received = [r for record in batch if (r := await self._decode(record)) is not None]
             if received:
                 await self._handle(received, {(r.partition, r.offset): r for r in batch})
         finally:
-            self.progress.busy_since = None
+            self.progress.in_work.pop(id(records), None)
+            self.progress.waiting_for = ""
             self.progress.last_done = time.monotonic()
             HANDLING.labels(self.event_type.topic, self.progress.group).observe(time.monotonic() - started)
 

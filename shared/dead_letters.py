@@ -95,19 +95,41 @@ async def read(service: str, options: dict[str, Any]) -> AsyncIterator[DeadLette
 
 
 async def send_back(service: str, options: dict[str, Any], only: str = "") -> int:
-    """Put letters back into their topics, byte for byte, and erase them here. Returns how many.
+    """Put letters back into their topics, byte for byte, and erase them here. Returns how many were put back.
+
+    A letter whose key has a later record in its topic is only erased: behind the newer record, compaction would
+    keep the old one, and a withdrawn text would return to the log.
 
     `only`: a letter's key, or an id that it mentions; empty sends all back. The original topic's emitter must
     have granted write access to the user in `options` (an administrator's, as a rule).
     """
     letters = [found async for found in read(service, options) if _wanted(found, only)]
-    return await _produce(options, letters, back=True)
+    newest = [found for found in letters if not await _superseded(found, options)]
+    await _produce(options, [found for found in letters if found not in newest], back=False)
+    return await _produce(options, newest, back=True)
 
 
 async def purge(service: str, options: dict[str, Any], mentions: tuple[str, ...]) -> int:
     """Erase every letter that mentions one of the ids. Returns how many."""
     letters = [found async for found in read(service, options) if any(found.mentions(text) for text in mentions)]
     return await _produce(options, letters, back=False)
+
+
+async def _superseded(found: DeadLetter, options: dict[str, Any]) -> bool:
+    place = TopicPartition(found.topic, found.partition)
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        consumer.seek(place, found.offset + 1)
+        while await consumer.position(place) < end:
+            for record in (await consumer.getmany(place, timeout_ms=500)).get(place, []):
+                if record.key == found.key:
+                    return True
+        return False
+    finally:
+        await consumer.stop()
 
 
 async def _produce(options: dict[str, Any], letters: list[DeadLetter], *, back: bool) -> int:

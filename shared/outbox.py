@@ -20,7 +20,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from shared.envelope import Message, message_of, tombstone_of
-from shared.errors import NotNow
+from shared.errors import NotNow, dependency_is_away
 from shared.events import Event
 from shared.mongo import Database, Document, Session
 
@@ -31,6 +31,8 @@ WAITING = Gauge("consilium_outbox_waiting", "Rows not yet acknowledged by Kafka,
 
 INBOX_DAYS = 30
 _TOMBSTONE_SEQUENCE = 2**62
+_AT_ONCE = 100
+"""Entities whose rows are published side by side, between two renewals of the lease."""
 
 
 class Publisher(Protocol):
@@ -48,7 +50,7 @@ class Outbox:
     async def prepare(self) -> None:
         """Create the indexes (and so the collection, which a transaction should not have to)."""
         await self._rows.create_index("at")
-        await self._rows.create_index([("topic", 1), ("key", 1), ("sequence", 1)])
+        await self._rows.create_index("key")
 
     async def add(self, event: Event, session: Session | None) -> str:
         """Add an event; returns its `ce_id`. Order within a key is that of the event's version or revision."""
@@ -94,6 +96,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._last_look = time.monotonic()
         self._lease_until = 0.0
+        self._stuck = 0
 
     async def run(self) -> None:
         """Relay until cancelled. Woken by a change stream; looks by itself every second in any case."""
@@ -102,7 +105,7 @@ class Relay:
             while True:
                 self._wake.clear()
                 try:
-                    more = await self.look() if await self._hold_lease() else False
+                    more = await self.look()
                     self._last_look = time.monotonic()
                 except Exception as error:  # whatever it was, the rows are still there: say so and go on
                     logger.warning("the outbox could not be relayed, trying again: %s", error)
@@ -115,7 +118,10 @@ class Relay:
             await self._let_go()
 
     async def look(self) -> bool:
-        """Publish what waits, one batch. True if there may be more."""
+        """Publish what waits, one batch, if no other replica holds the lease. True if there may be more."""
+        if not await self._hold_lease():
+            return False
+        self._stuck = 0
         rows = await self._rows.find({}, sort=[("at", 1)], limit=self._batch).to_list(None)
         WAITING.set(len(rows))
         if not rows:
@@ -123,26 +129,43 @@ class Relay:
         by_entity: dict[tuple[str, str], list[Document]] = defaultdict(list)
         for row in rows:
             by_entity[row["topic"], row["key"]].append(row)
-        if len(rows) == self._batch:
+        more = len(rows) == self._batch
+        if more:
             # Clocks of replicas differ: an entity's earlier row may lie beyond this batch.
-            for (topic, key), found in by_entity.items():
-                found[:] = await self._rows.find({"topic": topic, "key": key}).to_list(None)
-        await asyncio.gather(*(self._relay(found) for found in by_entity.values()))
-        return len(rows) == self._batch
+            keys = list({row["key"] for row in rows})
+            for row in await self._rows.find({"key": {"$in": keys}}).to_list(None):
+                found = by_entity[row["topic"], row["key"]]
+                if all(row["_id"] != known["_id"] for known in found):
+                    found.append(row)
+        entities = list(by_entity.items())
+        for start in range(0, len(entities), _AT_ONCE):
+            if not await self._hold_lease():
+                return False  # another replica is at work now
+            await asyncio.gather(*(self._relay(found) for _, found in entities[start : start + _AT_ONCE]))
+        return more and self._stuck < len(rows)
 
     async def check(self) -> None:
         """For readiness: raises NotNow when the relay has not been able to look for a while."""
         idle_s = time.monotonic() - self._last_look
         if idle_s > 30:
             raise NotNow(f"the outbox has not been relayed for {idle_s:.0f} s")
+        if self._stuck:
+            raise NotNow(f"Kafka refuses {self._stuck} events of the outbox; see the log")
 
     async def _relay(self, rows: list[Document]) -> None:
+        """Publish an entity's rows in order. A row that Kafka refuses holds up its own entity only."""
         for row in sorted(rows, key=lambda r: (r["sequence"], r["at"])):
             if time.monotonic() > self._lease_until:
                 return  # another replica may be at work by now
-            await self._publisher.publish(
-                Message(row["topic"], row["key"], row["partition"], row["value"], row["headers"])
-            )
+            message = Message(row["topic"], row["key"], row["partition"], row["value"], row["headers"])
+            try:
+                await self._publisher.publish(message)
+            except Exception as error:
+                if dependency_is_away(error):
+                    raise
+                self._stuck += 1
+                logger.error("Kafka refuses an event of %s, it stays in the outbox: %s", row["topic"], error)
+                return
             await self._rows.delete_one({"_id": row["_id"]})
 
     async def _hold_lease(self) -> bool:

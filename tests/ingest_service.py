@@ -149,7 +149,7 @@ class IngestService:
     async def rendering(self, case_id: str, picture_id: str, revision: int, **changes: Any) -> CaseRedacted:
         """A painted picture in the bucket, and the event that tells of it."""
         data = picture_bytes("black", "PNG")
-        key = redacted_key(case_id, picture_id, revision, 0, "full")
+        key = redacted_key(case_id, picture_id, revision, 0, "full", hashlib.sha256(data).hexdigest())
         await self.redactor_blobs.put(REDACTED, key, data, "image/png")
         rendition = Rendition(
             size=RenditionSize.FULL,

@@ -92,7 +92,7 @@ class TopicOptions(BaseSettings):
             "segment.ms": str(self.segment_ms),
             "min.cleanable.dirty.ratio": str(self.min_cleanable_dirty_ratio),
             "delete.retention.ms": str(self.delete_retention_ms),
-            "max.message.bytes": "1048588",
+            "max.message.bytes": str(4 * 1024 * 1024),  # as the producers; a dead letter is its message and more
         }
 
 

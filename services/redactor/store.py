@@ -63,12 +63,21 @@ class Rooms:
     async def keep_frames(self, case_id: str, picture_id: str, revision: int, done: Redacted) -> tuple[Frame, ...]:
         """Store all sizes of all frames; the manifest, which makes them count, is not written here."""
 
-        def key(frame: RedactedFrame, size: str) -> str:
-            return redacted_key(case_id, picture_id, revision, frame.index, size)
-
-        files = [(key(frame, each.size), each) for frame in done.frames for each in frame.renditions]
-        await asyncio.gather(*(self._blobs.put(REDACTED, where, each.data, each.media_type) for where, each in files))
-        return tuple(_frame(frame, [key(frame, each.size) for each in frame.renditions]) for frame in done.frames)
+        keys = {
+            (frame.index, each.size): redacted_key(case_id, picture_id, revision, frame.index, each.size, each.sha256)
+            for frame in done.frames
+            for each in frame.renditions
+        }
+        await asyncio.gather(
+            *(
+                self._blobs.put(REDACTED, keys[frame.index, each.size], each.data, each.media_type)
+                for frame in done.frames
+                for each in frame.renditions
+            )
+        )
+        return tuple(
+            _frame(frame, [keys[frame.index, each.size] for each in frame.renditions]) for frame in done.frames
+        )
 
     async def keep_answer(self, answer: CaseRedacted) -> None:
         """Write the manifest: from now on a repeat finds the work done."""

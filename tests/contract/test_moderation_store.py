@@ -26,7 +26,7 @@ from services.moderation.routes import make_router
 from services.moderation.settings import Settings
 from services.moderation.store import Contents, Reviews
 from shared.auth import Guard, Members
-from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, text_key
+from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, redacted_prefix, text_key
 from shared.bus import Received
 from shared.events import (
     CaseApproved,
@@ -94,7 +94,7 @@ class Moderation:
         renditions = []
         for size, length in SIZES.items():
             data = (f"{picture_id} {revision} {size} ".encode() * length)[:length]
-            key = redacted_key(case_id, picture_id, revision, 0, size.value)
+            key = redacted_key(case_id, picture_id, revision, 0, size.value, hashlib.sha256(data).hexdigest())
             await self.redactor.put(REDACTED, key, data, "image/png")
             renditions.append(
                 Rendition(
@@ -506,7 +506,8 @@ class TestContent:
         path = f"/cases/{case_id}/pictures/{picture_id}/frames/0/full"
         async with moderation.client("ann") as ann:
             await ann.post(f"/cases/{case_id}/claim")
-            key = redacted_key(case_id, picture_id, 1, 0, "full")
+            stored = await moderation.redactor.list_prefix(REDACTED, redacted_prefix(case_id, picture_id, 1))
+            (key,) = [found.key for found in stored if "-full-" in found.key]
             await moderation.redactor.put(REDACTED, key, b"something else", "image/png")
             broken = await ann.get(path)
             assert (broken.status_code, slug(broken)) == (502, "content-broken")

@@ -250,3 +250,23 @@ async def test_letters_are_sent_back_as_they_were_and_purged_by_an_id(
         await until(put_aside)
     assert await dead_letters.purge("feed", kafka_client_options(feed), (case_id,)) == 1
     assert await letters_about(feed, case_id) == []
+
+
+async def test_a_letter_that_newer_news_has_overtaken_is_not_sent_back(
+    platform: Platform, feed: ServiceSettings, producer: AIOKafkaProducer
+) -> None:
+    case_id, seen = str(uuid.uuid4()), list[int]()
+
+    async def handler(message: Received[CaseWithdrawn]) -> None:
+        if message.key == case_id and message.event:
+            if message.event.version == 1:
+                raise PoisonMessage("the first one")
+            seen.append(message.event.version)
+
+    await send(producer, withdrawn(case_id, 1))
+    await send(producer, withdrawn(case_id, 2))
+    async with listening(feed, handler):
+        await until(lambda: seen == [2])
+    assert len(await letters_about(feed, case_id)) == 1
+    assert await dead_letters.send_back("feed", platform.admin_kafka(), only=case_id) == 0
+    assert await letters_about(feed, case_id) == []

@@ -139,7 +139,7 @@ async def test_each_picture_is_answered_with_what_lies_in_the_bucket(world: Worl
     for picture, answer in answers.items():
         assert (answer.pictures_total, answer.outcome, answer.reason) == (2, RedactionOutcome.REDACTED, None)
         for rendition in answer.frames[0].renditions:
-            assert rendition.object_key == redacted_key(CASE, str(picture), 1, 0, rendition.size)
+            assert rendition.object_key == redacted_key(CASE, str(picture), 1, 0, rendition.size, rendition.sha256)
             data = await world.blobs.get(REDACTED, rendition.object_key)
             assert data == b"painted " + str(picture).encode()
             assert rendition.size_bytes == len(data)

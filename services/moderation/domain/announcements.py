@@ -27,7 +27,7 @@ def approval(
     text: str,
     now: datetime,
 ) -> CaseApproved:
-    """The case as members will see it; the pictures' frames exactly as the redactor's events listed them."""
+    """The case as members will see it; every rendition exactly as the redactor's events listed it."""
     return CaseApproved(
         case_id=case_id,
         version=submission.version,
@@ -39,7 +39,11 @@ def approval(
         text=text,
         pictures=tuple(
             ApprovedPicture(
-                picture_id=picture.picture_id, revision=picture.revision, kind=submitted.kind, frames=picture.frames
+                picture_id=picture.picture_id,
+                revision=picture.revision,
+                kind=submitted.kind,
+                # What was covered is in the pixels; ten clips of fifty frames would fill a megabyte with boxes.
+                frames=tuple(frame.model_copy(update={"regions": (), "residual": ()}) for frame in picture.frames),
             )
             for submitted, picture in published
         ),
