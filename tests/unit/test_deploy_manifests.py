@@ -301,6 +301,34 @@ def test_a_container_is_shut_in(name: str, service: str, definition: Json, monke
     assert seconds(definition["stop_grace_period"]) > time_to_end_s(settings)
 
 
+def bytes_of(limit: str) -> int:
+    """A memory limit as Compose (3g) or Kubernetes (3Gi, 768Mi) writes it, in bytes."""
+    return int(limit.lower().removesuffix("i")[:-1]) * {"m": 2**20, "g": 2**30}[limit.lower().removesuffix("i")[-1]]
+
+
+def redactors() -> dict[str, tuple[int, int]]:
+    """Where a redactor runs -> (its workers, its memory limit in bytes)."""
+    found = {}
+    for deployment in files.deployments("redactor"):
+        limit = container(deployment)["resources"]["limits"]["memory"]
+        found[f"k8s {name_of(deployment)}"] = (int(environment(deployment)["REDACTOR_WORKERS"]), bytes_of(limit))
+    for name, service, definition in files.compose_services():
+        if service == "redactor":
+            workers = int(definition["environment"]["REDACTOR_WORKERS"])
+            found[f"compose {name}"] = (workers, bytes_of(definition["mem_limit"]))
+    return found
+
+
+def test_every_redactor_has_the_memory_that_the_handbook_asks_for() -> None:
+    said = (ROOT / "docs" / "operations.md").read_text()
+    rule = re.search(r"and ([\d.]+) GB for each beside ([\d.]+) GB for itself", said)
+    assert rule, "the handbook says how much memory a redactor needs"
+    each, itself = (float(number) * 1e9 for number in rule.groups())
+    assert len(redactors()) == 4
+    short = {where: limit for where, (workers, limit) in redactors().items() if workers * each + itself > limit}
+    assert not short
+
+
 def test_compose_opens_one_port_and_only_on_this_machine() -> None:
     stack = files.compose()
     assert {name: d["ports"] for name, d in stack["services"].items() if "ports" in d} == {
