@@ -5,6 +5,7 @@ the driver raises while the database cannot be reached, `shared.errors` counts a
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,9 @@ from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.errors import NotNow
+from shared.errors import NotNow, dependency_is_away
+
+logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ __all__ = [
     "Mongo",
     "MongoBusy",
     "Session",
+    "prepare_when_possible",
 ]
 
 T = TypeVar("T")
@@ -126,8 +130,34 @@ class Mongo:
         if not reply.get("isWritablePrimary"):
             raise ConnectionFailure("the server we reach is no writable primary")
 
+    async def ready(self, preparing: "asyncio.Task[None]") -> None:
+        """For readiness: `ping`, and what `prepare_when_possible` does in that task is done. Else raises NotNow too."""
+        await self.ping()
+        if not preparing.done():
+            raise NotNow("the indexes are not made yet")
+
     def close(self) -> None:
         self._client.close()
+
+
+async def prepare_when_possible(*steps: Callable[[], Awaitable[None]], retry_s: float = 1.0) -> None:
+    """Do each step once (indexes to make), in order, as soon as the database lets us; return when all are done.
+
+    For a background task, so that the service answers its probes meanwhile. A database that is away is waited for;
+    whatever else goes wrong is logged with its traceback, and tried again too: nobody awaits this task.
+    """
+    for step in steps:
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                if dependency_is_away(error):
+                    logger.warning("the indexes have to wait for MongoDB: %s", error)
+                else:
+                    logger.exception("the indexes could not be made, trying again")
+                await asyncio.sleep(retry_s)
+            else:
+                break
 
 
 def _labelled(error: BaseException, label: str) -> bool:

@@ -1,7 +1,6 @@
 """identity's wiring: one look shows every resource and route. It consumes no event, so it has no handlers."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,11 +15,8 @@ from services.identity.store.passwords import Passwords
 from shared import web
 from shared.auth import Guard, TokenVerifier
 from shared.bus import Bus
-from shared.errors import dependency_is_away
-from shared.mongo import Mongo
+from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
-
-log = logging.getLogger("identity")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -40,20 +36,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await _prepare(accounts, attempts)
-        web.add_check(app, "mongo", mongo.ping)
-        relaying = None
-        if settings.runs_worker:
-            web.add_check(app, "kafka", bus.check)
-            web.add_check(app, "outbox", relay.check)
-            await bus.start()
-            relaying = asyncio.create_task(relay.run(), name="outbox-relay")
-        yield
-        if relaying:
-            relaying.cancel()
-            await asyncio.gather(relaying, return_exceptions=True)
-            await bus.stop()
-        mongo.close()
+        preparing = asyncio.create_task(prepare_when_possible(accounts.prepare, attempts.prepare), name="prepare")
+        tasks = [preparing]
+        web.add_check(app, "mongo", lambda: mongo.ready(preparing))
+        try:
+            if settings.runs_worker:
+                web.add_check(app, "kafka", bus.check)
+                web.add_check(app, "outbox", relay.check)
+                await bus.start()
+                tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
+            yield
+        finally:
+            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            mongo.close()
 
     return web.create_app(
         settings,
@@ -62,17 +60,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service="identity",
         routers=[make_router(Desk(settings, accounts, attempts, passwords, key), Guard(verifier))],
     )
-
-
-async def _prepare(accounts: Accounts, attempts: Attempts) -> None:
-    """Make the indexes; wait for a database that is not there yet, as after a power cut."""
-    while True:
-        try:
-            await accounts.prepare()
-            await attempts.prepare()
-            return
-        except Exception as error:
-            if not dependency_is_away(error):
-                raise
-            log.warning("waiting for MongoDB: %s", error)
-            await asyncio.sleep(1)

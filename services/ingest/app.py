@@ -1,9 +1,9 @@
 """Wiring of ingest: its resources, routes, handlers and background work."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -13,26 +13,27 @@ from services.ingest.routes.caller import Resources, UploadSlots
 from services.ingest.settings import Settings
 from services.ingest.store import Eraser, Store
 from shared.auth import Guard, Members, TokenVerifier
-from shared.blobs import RAW, TEXTS, Blobs, RawRoom, load_wrapping_key
+from shared.blobs import RAW, REDACTED, TEXTS, Blobs, RawRoom, load_wrapping_key
 from shared.bus import Bus
-from shared.errors import dependency_is_away
-from shared.mongo import Mongo
+from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
 from shared.web import add_check
 from shared.web import create_app as create_web_app
 
-logger = logging.getLogger(__name__)
-
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service. Clients are opened when it starts, and it starts whether or not the platform answers yet."""
+    """The service. Clients are opened when it starts, and it starts whether or not the platform answers yet.
+
+    Raises WrongSetting where the wrapping key cannot be used.
+    """
     settings = settings or Settings()
+    wrapping_key = load_wrapping_key(settings.wrapping_key_file)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
         blobs = Blobs(settings)
-        room = RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file))
+        room = RawRoom(blobs, wrapping_key)
         bus = Bus(settings, "ingest")
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         eraser = Eraser(
@@ -54,24 +55,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             guard=Guard(verifier, members.state),
             uploads=UploadSlots(settings.concurrent_uploads, settings.upload_wait_s),
         )
-        add_check(app, "mongo", mongo.ping)
-        add_check(app, "originals", lambda: blobs.ping(RAW))
-        add_check(app, "texts", lambda: blobs.ping(TEXTS))
-        tasks = [asyncio.create_task(_prepare(store), name="prepare")]
-        if settings.runs_worker:
-            Handlers(store, members).subscribe(bus)
-            relay = Relay(mongo.db, bus)
-            add_check(app, "bus", bus.check)
-            add_check(app, "outbox", relay.check)
-            await bus.start()
-            tasks += [
-                asyncio.create_task(relay.run(), name="relay"),
-                asyncio.create_task(eraser.run(), name="eraser"),
-            ]
+        preparing = asyncio.create_task(prepare_when_possible(store.prepare), name="prepare")
+        tasks = [preparing]
+        add_check(app, "mongo", lambda: mongo.ready(preparing))
+        for bucket in (RAW, TEXTS, REDACTED):
+            add_check(app, bucket, partial(blobs.ping, bucket))
         try:
+            if settings.runs_worker:
+                Handlers(store, members).subscribe(bus)
+                relay = Relay(mongo.db, bus)
+                add_check(app, "kafka", bus.check)
+                add_check(app, "outbox", relay.check)
+                await bus.start()
+                tasks += [
+                    asyncio.create_task(relay.run(), name="outbox-relay"),
+                    asyncio.create_task(eraser.run(), name="eraser"),
+                ]
             yield
         finally:
-            await bus.stop()
+            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -81,16 +83,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = create_web_app(settings, "Consilium ingest", lifespan, service="ingest", routers=routers())
     answer_refusals(app)
     return app
-
-
-async def _prepare(store: Store) -> None:
-    """Create the indexes as soon as the database answers."""
-    while True:
-        try:
-            await store.prepare()
-        except Exception as error:
-            if not dependency_is_away(error):
-                logger.exception("the indexes could not be made, trying again")
-            await asyncio.sleep(1.0)
-        else:
-            return

@@ -1,9 +1,9 @@
 """Moderation's wiring: one look shows every resource, handler and route."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -15,12 +15,9 @@ from shared import web
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import REDACTED, TEXTS, Blobs
 from shared.bus import Bus
-from shared.errors import dependency_is_away
 from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
-from shared.mongo import Mongo
+from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
-
-log = logging.getLogger("moderation")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -34,7 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     bus = Bus(settings, "moderation")
     relay = Relay(mongo.db, bus)
-    handlers = Handlers(reviews, members)
+    handlers = Handlers(reviews, members, bus.purge_dead_letters)
     bus.on(CaseSubmitted, handlers.on_case_submitted)
     bus.on(CaseRedacted, handlers.on_case_redacted)
     bus.on(CaseWithdrawn, handlers.on_case_withdrawn)
@@ -42,24 +39,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await _prepare(reviews)
-        web.add_check(app, "mongo", mongo.ping)
+        preparing = asyncio.create_task(prepare_when_possible(reviews.prepare), name="prepare")
+        tasks = [preparing]
+        web.add_check(app, "mongo", lambda: mongo.ready(preparing))
         if settings.runs_api:
-            web.add_check(app, "texts", lambda: blobs.ping(TEXTS))
-            web.add_check(app, "pictures", lambda: blobs.ping(REDACTED))
-        relaying = None
-        if settings.runs_worker:
-            web.add_check(app, "kafka", bus.check)
-            web.add_check(app, "outbox", relay.check)
-            await bus.start()
-            relaying = asyncio.create_task(relay.run(), name="outbox-relay")
-        yield
-        if relaying:
-            relaying.cancel()
-            await asyncio.gather(relaying, return_exceptions=True)
-            await bus.stop()
-        blobs.close()
-        mongo.close()
+            for bucket in (TEXTS, REDACTED):
+                web.add_check(app, bucket, partial(blobs.ping, bucket))
+        try:
+            if settings.runs_worker:
+                web.add_check(app, "kafka", bus.check)
+                web.add_check(app, "outbox", relay.check)
+                await bus.start()
+                tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
+            yield
+        finally:
+            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            blobs.close()
+            mongo.close()
 
     return web.create_app(
         settings,
@@ -68,16 +67,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service="moderation",
         routers=[make_router(reviews, Contents(blobs), guard)],
     )
-
-
-async def _prepare(reviews: Reviews) -> None:
-    """Make the indexes; wait for a database that is not there yet, as after a power cut."""
-    while True:
-        try:
-            await reviews.prepare()
-            return
-        except Exception as error:
-            if not dependency_is_away(error):
-                raise
-            log.warning("waiting for MongoDB: %s", error)
-            await asyncio.sleep(1)

@@ -1,17 +1,23 @@
 """Kafka in: what other services report about cases and members. Every handler may see a message again."""
 
+from collections.abc import Awaitable, Callable
+
 from services.moderation.store import Reviews
 from shared.auth import Members
 from shared.bus import Received
 from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
 
+ForgetLetters = Callable[..., Awaitable[int]]
+"""Erases this service's dead letters that mention one of the ids given (`Bus.purge_dead_letters`)."""
+
 
 class Handlers:
     """Tombstones need no answer: what they erase from a topic, `case.withdrawn` has already erased here."""
 
-    def __init__(self, reviews: Reviews, members: Members) -> None:
+    def __init__(self, reviews: Reviews, members: Members, forget_letters: ForgetLetters) -> None:
         self._reviews = reviews
         self._members = members
+        self._forget_letters = forget_letters
 
     async def on_case_submitted(self, received: Received[CaseSubmitted]) -> None:
         """A case enters the queue, or comes back to it after changes."""
@@ -26,10 +32,14 @@ class Handlers:
             await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_redacted(event))
 
     async def on_case_withdrawn(self, received: Received[CaseWithdrawn]) -> None:
-        """Nothing but ids and the audit chain stays, and moderation's own topics lose the case."""
+        """Nothing but ids and the audit chain stays, and moderation's own topics and dead letters lose the case.
+
+        The letters go after the case, each time the message is seen: a crash in between is made up for.
+        """
         event = received.event
         if event is not None:
             await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_withdrawn(event))
+            await self._forget_letters(event.case_id, *event.picture_ids)
 
     async def on_member_changed(self, received: Received[MemberChanged]) -> None:
         """Keeps the local record by which a suspended moderator is stopped; the higher version wins."""

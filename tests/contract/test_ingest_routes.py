@@ -463,7 +463,7 @@ async def test_a_store_that_is_away_is_a_503_and_no_half_state(platform: Platfor
         assert (await ingest.case(case_id))["pictures"] == []
         not_ready = await ingest.http.get("/readyz")
         assert not_ready.status_code == 503
-        assert not_ready.json()["checks"]["originals"]["ok"] is False
+        assert not_ready.json()["checks"][RAW]["ok"] is False
 
 
 def test_every_refusal_of_the_rules_has_a_problem_in_both_languages() -> None:

@@ -69,7 +69,8 @@ class Moderation:
         self.now = START
         self.reviews = Reviews(mongo, lease=LEASE, clock=lambda: self.now)
         self.members = Members(mongo.db, cache_s=0)
-        self.handlers = Handlers(self.reviews, self.members)
+        self.letters_forgotten: list[tuple[str, ...]] = []
+        self.handlers = Handlers(self.reviews, self.members, self._forget)
         settings = settings_of(platform, "moderation")
         self.blobs = Blobs(settings)
         self.contents = Contents(self.blobs)
@@ -78,6 +79,10 @@ class Moderation:
         guard = Guard(self.tokens.verifier(), self.members.state)
         router = make_router(self.reviews, self.contents, guard)
         self.app = create_app(settings, "moderation", service="moderation", routers=[router])
+
+    async def _forget(self, *ids: str) -> int:
+        self.letters_forgotten.append(ids)
+        return 0
 
     def client(self, moderator: str, *, roles: tuple[str, ...] = ("member", "moderator")) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {self.tokens.token(moderator, roles=list(roles))}"}
@@ -313,6 +318,7 @@ class TestEvents:
         assert await moderation.sent(CaseApproved, case_id) == [None]
         assert await moderation.sent(RedactionRequested, "p1") == [None]
         assert await moderation.acts(case_id) == ["withdrawn"]
+        assert set(moderation.letters_forgotten) == {(case_id, "p1")}
         assert await moderation.mongo.db["inbox"].count_documents({"_id": f"moderation:gone-{case_id}"}) == 1
 
     async def test_a_withdrawal_leaves_ids_only_and_closes_every_route(self, moderation: Moderation) -> None:

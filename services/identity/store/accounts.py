@@ -17,15 +17,19 @@ class Accounts:
         self._mongo = mongo
         self._accounts = mongo.db["accounts"]
         self._outbox = Outbox(mongo.db)
+        self._prepared = False
 
     async def prepare(self) -> None:
-        """Make the indexes; may be repeated. Nothing may be added before: they are what makes e-mails unique."""
+        """Make the indexes; may be repeated. Nothing is added before: they are what makes e-mails unique."""
         await self._accounts.create_index("email", unique=True, name="email")
         await self._accounts.create_index("pseudonym_key", unique=True, name="pseudonym")
         await self._outbox.prepare()
+        self._prepared = True
 
     async def add(self, account: Account) -> None:
         """Write a new account and its event in one transaction. Raises AlreadyTaken."""
+        if not self._prepared:
+            await self.prepare()
 
         async def write(session: Session) -> None:
             await self._accounts.insert_one(_document(account), session=session)
