@@ -26,7 +26,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from shared.errors import NotNow, PoisonMessage
+from shared.errors import NotNow, PoisonMessage, WrongSetting
 
 RAW = "cases-raw"
 REDACTED = "cases-redacted"
@@ -254,10 +254,15 @@ class Blobs:
 
 
 def load_wrapping_key(path: Path) -> bytes:
-    """The 32 bytes that wrap the cases' data keys, from a file that holds them in base64."""
-    key = base64.b64decode(path.read_text().strip(), validate=True)
+    """The 32 bytes that wrap the cases' data keys, from a file that holds them in base64. Raises WrongSetting."""
+    try:
+        key = base64.b64decode(path.read_text().strip(), validate=True)
+    except OSError as error:
+        raise WrongSetting(f"The wrapping key {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise WrongSetting(f"The wrapping key {path} must hold 32 bytes in base64; it holds no base64.") from error
     if len(key) != 32:
-        raise ValueError(f"{path} must hold 32 bytes in base64, it holds {len(key)}")
+        raise WrongSetting(f"The wrapping key {path} must hold 32 bytes in base64; it holds {len(key)} bytes.")
     return key
 
 

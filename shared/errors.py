@@ -13,6 +13,12 @@ class NotNow(Exception):
     """A dependency is away or a condition is not met yet: try again later, for ever."""
 
 
+class WrongSetting(ValueError):
+    """A setting, or a file that one names, cannot be used. The message is a sentence for an operator: it names the
+    setting or file and never quotes what it holds.
+    """
+
+
 def _away() -> tuple[type[BaseException], ...]:
     found: list[type[BaseException]] = [
         NotNow,

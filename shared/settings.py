@@ -5,11 +5,13 @@ lower case (`/run/secrets/ingest_kafka_password`); the environment wins.
 """
 
 import os
+import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 Role = Literal["all", "api", "worker"]
 
@@ -65,3 +67,35 @@ class ServiceSettings(BaseSettings):
     def runs_worker(self) -> bool:
         """Whether this process consumes events and relays its outbox."""
         return self.role in ("all", "worker")
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(kind: type[S]) -> S:
+    """The settings of this process, for a command line: what is wrong with them ends it with a sentence, status 1.
+
+    The sentence names the variables and what they have to be, and quotes no value: one may be a secret.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(kind, each['loc'])}: {each['msg']}" for each in error.errors())
+        stop(f"The settings are wrong. {wrong}")
+    except SettingsError as error:
+        stop(f"The settings are wrong. {error}")
+    except OSError as error:
+        stop(f"The settings cannot be read: {error.filename}: {error.strerror}.")
+
+
+def stop(sentence: str, status: int = 1) -> NoReturn:
+    """End a command with a sentence for its operator."""
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(status)
+
+
+def _variable(kind: type[ServiceSettings], place: tuple[int | str, ...]) -> str:
+    """The environment variable that sets the value at this place."""
+    field = kind.model_fields.get(str(place[0])) if place else None
+    prefix = "" if field is not None and field.validation_alias else kind.model_config.get("env_prefix", "")
+    return prefix + (kind.model_config.get("env_nested_delimiter") or "_").join(map(str, place)).upper()

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from services.identity.domain import (
@@ -32,8 +31,10 @@ from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.passwords import Passwords
 from shared import log
+from shared.errors import WrongSetting
 from shared.events import Profession, Role, Specialty
 from shared.mongo import Mongo
+from shared.settings import load
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -49,9 +50,13 @@ def serve() -> None:
     from services.identity.app import create_app
     from shared import web
 
-    settings = _settings()
+    settings = load(Settings)
     log.configure("identity", settings.log_level, settings.log_format)
-    web.serve(create_app(settings), settings)
+    try:
+        app = create_app(settings)
+    except WrongSetting as error:
+        _stop(str(error))
+    web.serve(app, settings)
 
 
 @cli.command()
@@ -165,7 +170,7 @@ def _move(who: str, move: Callable[[Account], Account]) -> Account:
 
 def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
     """Run `work` on the accounts; whatever can go wrong for an operator becomes one sentence."""
-    settings = _settings()
+    settings = load(Settings)
 
     async def run() -> T:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
@@ -188,14 +193,6 @@ def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
         _stop(str(error))
     except PyMongoError as error:
         _stop(f"MongoDB does not serve us: {error}. Is it running, and are IDENTITY_MONGO_URI's credentials right?", 3)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(f"IDENTITY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        _stop(f"The settings are wrong. {wrong}")
 
 
 def _show(account: Account, as_json: bool, done: str, password: str | None = None) -> None:

@@ -5,7 +5,6 @@ import json
 from typing import Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from services.moderation.domain import CaseUnknown
@@ -13,6 +12,7 @@ from services.moderation.settings import Settings
 from services.moderation.store import AuditTrail, Reviews
 from shared import log, web
 from shared.mongo import Mongo
+from shared.settings import load
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -22,7 +22,7 @@ def serve() -> None:
     """Run the service until it is told to stop (SIGTERM, Ctrl-C)."""
     from services.moderation.app import create_app
 
-    settings = _settings()
+    settings = load(Settings)
     log.configure("moderation", settings.log_level, settings.log_format)
     web.serve(create_app(settings), settings)
 
@@ -44,7 +44,7 @@ def audit(
 
 
 def _trail(case_id: str) -> AuditTrail:
-    settings = _settings()
+    settings = load(Settings)
 
     async def run() -> AuditTrail:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
@@ -68,14 +68,6 @@ def _line(record: dict[str, object]) -> str:
     detail = json.dumps(record["detail"], ensure_ascii=False) if record["detail"] else ""
     fields = (record["at"], f"{record['act']:<13}", record["actor"], *about, detail)
     return f"{record['sequence']:>4}  " + "  ".join(str(field) for field in fields if field)
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(f"MODERATION_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        _stop(f"The settings are wrong. {wrong}")
 
 
 def _stop(sentence: str, status: int = 1) -> NoReturn:

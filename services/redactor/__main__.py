@@ -15,7 +15,12 @@ import typer
 from services.redactor import weights as weights_store
 from services.redactor.domain import Reason, Unreadable
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Paints over what could identify a patient.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Paints over what could identify a patient.",
+)
 
 WeightsDir = Annotated[Path, typer.Option(help="Folder of the model weights.", envvar="REDACTOR_WEIGHTS_DIR")]
 
@@ -25,12 +30,14 @@ def serve() -> None:
     """Run the service: events in, events out, health and metrics on its own port."""
     from services.redactor.app import create_app
     from services.redactor.settings import Settings
+    from shared.errors import WrongSetting
+    from shared.settings import load
     from shared.web import serve as serve_app
 
-    settings = Settings()
+    settings = load(Settings)
     try:
         application = create_app(settings)
-    except weights_store.WeightsMissing as error:
+    except (weights_store.WeightsMissing, WrongSetting) as error:
         _fail(str(error))
     serve_app(application, settings)
 

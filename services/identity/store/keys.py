@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.auth import ALGORITHM, TOKEN_TYPE
+from shared.errors import WrongSetting
 
 log = logging.getLogger("identity")
 
@@ -40,13 +42,18 @@ class SigningKey:
     def load_or_create(cls, path: Path) -> "SigningKey":
         """Read the PEM file, or make it (mode 0600). Of several processes that start at once, one makes it.
 
-        Raises ValueError where the file holds anything but an Ed25519 private key.
+        Raises WrongSetting where the file cannot be read or made, or holds anything but an Ed25519 private key.
         """
-        if not path.exists():
-            _create(path)
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        try:
+            if not path.exists():
+                _create(path)
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except OSError as error:
+            raise WrongSetting(f"The signing key {path} can be neither read nor made: {error.strerror}.") from error
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # no PEM, or one locked with a password
+            raise WrongSetting(f"{path} holds no Ed25519 private key that can be read.") from error
         if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{path} holds no Ed25519 private key")
+            raise WrongSetting(f"{path} holds no Ed25519 private key.")
         if path.stat().st_mode & stat.S_IRWXO:
             log.warning("the signing key's file is open to every user of this machine: chmod 600 %s", path)
         return cls(private)
