@@ -172,7 +172,7 @@ class Reviews:
 class CaseText(BaseModel):
     """The words of a case as its author wrote them."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     title: str
     body: str

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.domain.consent import Consent
 from services.ingest.domain.refusals import (
@@ -70,7 +70,13 @@ NO_PATIENT = frozenset({QuestionKind.ADMINISTRATIVE, QuestionKind.POSOLOGY, Ques
 """Kinds of question that are about no patient: without a picture they need no consent."""
 
 
-class Rendering(BaseModel):
+class Stored(BaseModel):
+    """What lies in the database. Where it cannot be read, the error that reaches a log says so without its words."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class Rendering(Stored):
     """The redactor's answer for one revision of a picture. `reason` is set where it could not be read."""
 
     revision: int
@@ -79,7 +85,7 @@ class Rendering(BaseModel):
     frames: tuple[Frame, ...] = ()
 
 
-class Picture(BaseModel):
+class Picture(Stored):
     """An uploaded picture. Sizes in pixels as the file's header says; `frames` is 1 where it says nothing.
 
     `boxes` None: the machine decides what to cover; else the complete list.
@@ -127,7 +133,7 @@ class Picture(BaseModel):
         )
 
 
-class Decision(BaseModel):
+class Decision(Stored):
     """What moderation last said of this case."""
 
     outcome: str
@@ -135,7 +141,7 @@ class Decision(BaseModel):
     decided_at: datetime
 
 
-class Case(BaseModel):
+class Case(Stored):
     """The aggregate. `version` grows with every change; `text_version` with every change of title or body."""
 
     case_id: str

@@ -12,7 +12,7 @@ MAX_COMMENT_CHARACTERS = 10_000
 class Comment(BaseModel):
     """Written once; `parent_id` names the comment of the same case that it answers."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     comment_id: str
     case_id: str

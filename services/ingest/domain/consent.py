@@ -30,7 +30,7 @@ class Consent(BaseModel):
     `patient_code` is the carer's own opaque code; it never leaves ingest and is in no event.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     patient_code: str
     purposes: tuple[Purpose, ...]

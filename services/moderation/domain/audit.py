@@ -43,7 +43,7 @@ class ActKind(StrEnum):
 class Act(BaseModel):
     """One thing that somebody did, before it is sealed into the chain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     act: ActKind
     actor: str
@@ -58,7 +58,7 @@ class Act(BaseModel):
 class Head(BaseModel):
     """The end of a case's chain."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     sequence: int = 0
     hash: str = FIRST_PREVIOUS

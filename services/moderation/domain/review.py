@@ -73,7 +73,8 @@ DEFAULT_LEASE = timedelta(minutes=15)
 class Review(BaseModel):
     """One case in moderation. All times are aware and come from the caller; so do claim ids."""
 
-    model_config = ConfigDict(extra="forbid")
+    # An error about a stored review reaches a log: it says what is wrong without quoting it.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     case_id: str
     lease: timedelta = Field(default=DEFAULT_LEASE, exclude=True)
