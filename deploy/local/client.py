@@ -62,6 +62,7 @@ class Person:
             base_url=gateway, timeout=timeout_s, trust_env=False, headers={"accept-language": language}
         )
         self.member: Json = {}
+        self._account: Account | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +74,13 @@ class Person:
         self._http.close()
 
     def sign_in(self, account: Account) -> Self:
-        self.use(self.call("POST", "identity", "/sessions", {"email": account.email, "password": account.password}))
+        """Sign in, and again by itself whenever the token has expired."""
+        given = {"email": account.email, "password": account.password}
+        response = self._http.post("/api/identity/sessions", json=given)
+        if response.is_error:
+            raise Refused(response)
+        self.use(response.json())
+        self._account = account
         return self
 
     def use(self, session: Json) -> None:
@@ -91,10 +98,13 @@ class Person:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One request as it is, whatever the answer."""
-        return self._http.request(
-            method, f"/api/{service}{path}", json=json, content=content, headers=dict(headers or {})
-        )
+        """One request, whatever the answer; a second one after signing in again where the token has expired."""
+        address = f"/api/{service}{path}"
+        response = self._http.request(method, address, json=json, content=content, headers=dict(headers or {}))
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._account:
+            self.sign_in(self._account)
+            response = self._http.request(method, address, json=json, content=content, headers=dict(headers or {}))
+        return response
 
     def call(self, method: str, service: str, path: str, json: Any = None, **more: Any) -> Any:
         """One request; the answer's JSON (None where it has no body). Raises Refused."""
@@ -105,8 +115,7 @@ class Person:
 
     def fetch(self, address: str, service: str = "feed") -> bytes:
         """The bytes behind a picture's address, as the API gave it. Raises Refused."""
-        path = address if address.startswith("/api/") else f"/api/{service}{address}"
-        response = self._http.get(path)
+        response = self.raw("GET", service, address.removeprefix(f"/api/{service}"))
         if response.is_error:
             raise Refused(response)
         return response.content

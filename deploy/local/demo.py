@@ -14,7 +14,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from deploy.local.client import Account, Refused, TookTooLong
+from deploy.local.client import Account, Person, Refused, TookTooLong
 from deploy.local.credentials import write_private
 from deploy.local.platform import Platform
 from deploy.local.ports import PortMode
@@ -30,7 +30,7 @@ PEOPLE: dict[str, dict[str, str]] = {
     "colleague": {"pseudonym": "Noisetier", "profession": "nurse", "specialty": "wound_care"},
 }
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -42,36 +42,44 @@ def demo(
     """Show Consilium doing its work on real pictures."""
     story = Story()
     signal.signal(signal.SIGTERM, _as_interrupt)
-    platform = Platform(data_dir, ports=ports)
     status = 1
+    platform = None
     try:
-        status = _show(platform, data_dir, story, stay=not leave)
+        platform = Platform(data_dir, ports=ports)
+        _show(platform, data_dir, story)
+        status = 0
+        if not leave:
+            _stay(story)
     except KeyboardInterrupt:
         story.say("\nInterrupted.")
-        status = 130
+        status = status and 130  # to stop what was shown to the end is how it is meant to end
     except (PlatformError, Refused, TookTooLong, httpx.HTTPError, subprocess.CalledProcessError, OSError) as error:
-        story.say(f"\nThe demonstration stopped: {error}")
+        said = f"{error.stderr}".strip() if isinstance(error, subprocess.CalledProcessError) else f"{error}"
+        story.say(f"\nThe demonstration stopped: {said}")
         story.say(f"The logs are in {data_dir / 'logs'}.")
+        status = 1
     finally:
-        with story.step("demo", "stops what it started"):
-            platform.stop()
+        if platform is not None:
+            with story.step("demo", "stops what it started"):
+                platform.stop()
     raise typer.Exit(status)
 
 
-def _show(platform: Platform, data_dir: Path, story: Story, *, stay: bool) -> int:
+def _show(platform: Platform, data_dir: Path, story: Story) -> None:
     story.chapter("The platform starts")
     with story.step("demo", "starts Kafka, MongoDB, the object store, the gateway and five services") as step:
         platform.start(services=True)
         step.note(platform.gateway_url)
-    with story.step("identity", "makes three verified members"):
+    with story.step("identity", "knows three verified members"):
         cast = people(platform, data_dir / "accounts.json")
     walked = walk(platform.gateway_url, cast, sample_pictures(), data_dir / "demo", story)
     _tell(platform, walked, data_dir, story)
-    if stay:
-        story.say("\nEverything keeps running. Ctrl-C stops it; the data stays (`make clean-data` forgets it).")
-        sys.stdout.flush()
-        threading.Event().wait()
-    return 0
+
+
+def _stay(story: Story) -> None:
+    story.say("\nEverything keeps running. Ctrl-C stops it; the data stays (`make clean-data` forgets it).")
+    sys.stdout.flush()
+    threading.Event().wait()
 
 
 def sample_pictures() -> list[Picture]:
@@ -87,20 +95,30 @@ def sample_pictures() -> list[Picture]:
 
 
 def people(platform: Platform, path: Path) -> Cast:
-    """The demo's accounts: those of `.data/accounts.json`, else new ones with passwords made at random."""
+    """The demo's accounts: those of `.data/accounts.json`, else new ones with passwords made at random.
+
+    The file is written first: an interrupted start finds its passwords again, and makes whom it had not made yet.
+    """
     if path.exists():
         stored = json.loads(path.read_text())
     else:
-        stored = {}
-        for part, who in PEOPLE.items():
-            stored[part] = {
+        stored = {
+            part: {
                 "email": f"{part}@demo.invalid",
                 "password": secrets.token_urlsafe(18),
                 "pseudonym": who["pseudonym"],
             }
-            create_member(platform, stored[part]["email"], stored[part]["password"], who)
+            for part, who in PEOPLE.items()
+        }
         write_private(path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
-    return Cast(**{part: Account(**stored[part]) for part in PEOPLE})
+    cast = {part: Account(**stored[part]) for part in PEOPLE}
+    for part, account in cast.items():
+        with Person(platform.gateway_url) as stranger:
+            try:
+                stranger.sign_in(account)
+            except Refused:
+                create_member(platform, account.email, account.password, PEOPLE[part])
+    return Cast(**cast)
 
 
 def create_member(

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.local.client import Account, Json, Person, keep, media_suffix, wait_until
 from deploy.local.story import Step, Story
 
-ANSWER = "I would look for an old fracture first, and compare with an earlier film."
+ANSWER = "Well defined, thin rim, in the cortex: a non-ossifying fibroma. No follow-up while it is painless."
 BOX_BY_HAND = [16, 16, 96, 64]
 """x, y, width, height in pixels of what the moderator covers in addition."""
 
@@ -56,8 +56,9 @@ def _prepare(author: Person, cast: Cast, pictures: list[Picture], folder: Path, 
         case = author.create_case(
             specialty="radiology",
             kind="diagnosis",
-            title="Fall from standing height, pain at the wrist",
-            body="Adult, fell yesterday. Is the line on the film a fracture, and would you immobilise?",
+            title="Twisted ankle: is the lucency in the tibia harmless?",
+            body="Adult, twisted the ankle yesterday, no fracture seen. Is the well defined lucency above the joint an "
+            "incidental finding, and would you follow it up?",
         )
     case_id: str = case["case_id"]
     for picture in pictures:

@@ -42,12 +42,18 @@ def photo() -> None:
 
 
 def radiograph() -> None:
-    """A real slice, enlarged, on a black film; name, birth date, number and hospital are burned in by us."""
-    samples = pydicom.dcmread(str(get_testdata_file("CT_small.dcm"))).pixel_array.astype(np.float32)
+    """A real radiograph of a lower leg on a larger film; name, birth date, number and hospital are burned in by us.
+
+    The film's own side mark lies outside the part that is shown; ours stands in its place.
+    """
+    computed = pydicom.dcmread(io.BytesIO(_member("pydicom-data==1.0.0", "data_store/data/RG3_UNCR.dcm")))
+    samples = (float(computed.pixel_array.max()) - computed.pixel_array.astype(np.float32))[700:, 470:1120]
     low, high = np.percentile(samples, (1, 99.8))
-    body = np.clip((samples - low) / (high - low), 0, 1) * 215 + 10
+    leg = np.clip((samples - low) / (high - low), 0, 1) * 225 + 4
     film = np.full((1100, 1000), 4, np.float32)
-    film[120:980, 70:930] = cv2.resize(body, (860, 860), interpolation=cv2.INTER_CUBIC)
+    width = round(leg.shape[1] * 860 / leg.shape[0])
+    left = (1000 - width) // 2
+    film[120:980, left : left + width] = cv2.resize(leg, (width, 860), interpolation=cv2.INTER_AREA)
     film += np.random.default_rng(7).normal(0, 2.0, film.shape)
     film = np.ascontiguousarray(np.clip(film, 0, 255).astype(np.uint8))
     for text, place, scale in (
