@@ -4,8 +4,8 @@ from services.ingest import consent_texts
 from services.ingest.domain.consent import Purpose
 
 PUBLISHED = {
-    ("2026-11", "en"): "33132d3a7d7d22a6a92074c67ad3c55b010f2c967264d8dd12ddd1c5fa5826e8",
-    ("2026-11", "fr"): "257f9ffe299bd9560c46e6c7f297b7dadb376519b7519d1a57d19ce1875df795",
+    ("2026-11", "en"): "8a66a3c4e15090449059f572a96c3c766946b9a883ec78ac8503e4b623108984",
+    ("2026-11", "fr"): "077d951c2ede35d04cc5a5569646b5705b903322d8d6d3320c3b29b76da03b10",
 }
 
 
