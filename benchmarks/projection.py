@@ -3,10 +3,12 @@
 The bare loop is what any projection has to do at least: fetch with aiokafka, parse the JSON, upsert one document an
 event with `bulk_write`, one batch after another. The rebuild does it all: validated events, rendered documents,
 inbox, versions and transactions. It runs as operators run it (`python -m services.feed rebuild`), beside a feed that
-is serving, and its own figure counts from the first fetch to the last commit; both take turns.
+is serving, and its own figure counts from the first fetch until
+all is committed and indexed; both take turns.
 """
 
 import asyncio
+import gc
 import json
 import statistics
 import sys
@@ -24,22 +26,26 @@ from benchmarks.past import comment_on, member_of, publish, published_case
 from deploy.local import Platform
 from deploy.local.downloads import ROOT
 from deploy.local.services import process_environment
+from services.feed.__main__ import GC_THRESHOLDS
 from services.feed.settings import Settings
 from shared.events import CONSUMES, PARTITIONS
 from shared.mongo import Mongo
 
-MEMBERS, CASES, COMMENTS = 500, 6_000, 12_000
-ROUNDS = 3
+MEMBERS, CASES, COMMENTS = 500, 10_000, 20_000
+ROUNDS = 5
 
 
 async def run() -> Result:
     batch = Settings.model_fields["rebuild_batch_records"].default
+    gc.freeze()  # the bare loop gets what the rebuild gets of Python's collector
+    gc.set_threshold(*GC_THRESHOLDS)
     with harness.own_platform() as platform:
         events = [member_of(number) for number in range(MEMBERS)]
         cases = [published_case(number, author=number % MEMBERS) for number in range(CASES)]
         comments = [comment_on(number, case=number % CASES, author=number % MEMBERS) for number in range(COMMENTS)]
         total = await publish(platform, [*events, *cases, *comments])
         await asyncio.to_thread(platform.start_service, "feed")
+        await _rebuild(platform)  # waits until the feed itself has taken everything in
         bare, full = [], []
         for _ in range(ROUNDS):
             bare.append(total / await _bare(platform, batch))

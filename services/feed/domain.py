@@ -24,14 +24,16 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
-from shared.events import CaseApproved, CaseWithdrawn, CommentAdded, Event, MemberChanged, MemberStatus
+from shared.events import ApprovedPicture, CaseApproved, CaseWithdrawn, CommentAdded, Event, MemberChanged, MemberStatus
 
 Document = dict[str, Any]
 Change = tuple[str, Event | None]
 """A record as the projection sees it: its key and its event, or None for a tombstone."""
 
 EXCERPT_CHARACTERS = 280
+_PICTURES = TypeAdapter(tuple[ApprovedPicture, ...])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITION = re.compile(r"^[0-9a-f]{15}\.[A-Za-z0-9._:-]{1,64}$")
 FIRST_PAGE = "~"
@@ -156,49 +158,12 @@ class Fold:
 
 
 def case_content(event: CaseApproved) -> Document:
-    """The fields of a published case. `card` and `detail` are JSON objects as text, sent to clients as they are.
+    """The fields of a published case.
 
-    `position` orders the feed; `files` maps `picture/frame/size` to what may be served under that name.
+    `card` is a JSON object as text, sent to clients as it is; `pictures` is JSON too, as approved, and read by
+    `whole_case` and `approved_rendition`. `position` orders the feed.
     """
-    pictures = [
-        {
-            "picture_id": picture.picture_id,
-            "kind": picture.kind.value,
-            "revision": picture.revision,
-            "frames": [
-                {
-                    "index": frame.index,
-                    "width": frame.width,
-                    "height": frame.height,
-                    "renditions": [
-                        {
-                            "size": rendition.size.value,
-                            "url": picture_url(event.case_id, picture.picture_id, frame.index, rendition.size.value),
-                            "media_type": rendition.media_type,
-                            "width": rendition.width,
-                            "height": rendition.height,
-                            "size_bytes": rendition.size_bytes,
-                            "sha256": rendition.sha256,
-                        }
-                        for rendition in frame.renditions
-                    ],
-                }
-                for frame in picture.frames
-            ],
-        }
-        for picture in event.pictures
-    ]
-    files = {
-        file_name(picture.picture_id, frame.index, rendition.size.value): {
-            "object_key": rendition.object_key,
-            "media_type": rendition.media_type,
-            "sha256": rendition.sha256,
-        }
-        for picture in event.pictures
-        for frame in picture.frames
-        for rendition in frame.renditions
-    }
-    head = {
+    card = {
         "case_id": event.case_id,
         "specialty": event.specialty.value,
         "kind": event.kind.value,
@@ -206,11 +171,9 @@ def case_content(event: CaseApproved) -> Document:
         "title": event.title,
         "approved_at": instant(event.approved_at),
         "author_id": event.author_id,
-    }
-    card = head | {
         "excerpt": excerpt(event.text),
-        "picture_count": len(pictures),
-        "cover": _cover(pictures),
+        "picture_count": len(event.pictures),
+        "cover": _cover(event),
     }
     return {
         "position": position(event.approved_at, event.case_id),
@@ -219,9 +182,45 @@ def case_content(event: CaseApproved) -> Document:
         "language": event.language,
         "author_id": event.author_id,
         "card": _json(card),
-        "detail": _json(head | {"version": event.version, "text": event.text, "pictures": pictures}),
-        "files": files,
+        "text": event.text,
+        "pictures": _PICTURES.dump_json(event.pictures).decode(),
     }
+
+
+def whole_case(document: Mapping[str, Any], author: str) -> str:
+    """A published case with text and pictures, as JSON: its card and more. `author`: the author's card."""
+    case_id = document["_id"]
+    pictures = [
+        {
+            "picture_id": picture["picture_id"],
+            "kind": picture["kind"],
+            "revision": picture["revision"],
+            "frames": [
+                {name: frame[name] for name in ("index", "width", "height")}
+                | {"renditions": [_shown(case_id, picture, frame, rendition) for rendition in frame["renditions"]]}
+                for frame in picture["frames"]
+            ],
+        }
+        for picture in orjson.loads(document["pictures"])
+    ]
+    more = _json({"version": document["version"], "text": document["text"], "pictures": pictures})
+    return f"{with_author(document['card'], author, document['comments'])[:-1]},{more[1:]}"
+
+
+def approved_rendition(pictures: str, picture_id: str, frame: int, size: str) -> Document | None:
+    """The rendition of that name among a case's approved `pictures`, with the key of its object."""
+    for picture in orjson.loads(pictures):
+        for found in picture["frames"] if picture["picture_id"] == picture_id else ():
+            for rendition in found["renditions"] if found["index"] == frame else ():
+                if rendition["size"] == size:
+                    return dict(rendition)
+    return None
+
+
+def _shown(case_id: str, picture: Document, frame: Document, rendition: Document) -> Document:
+    names = ("size", "media_type", "width", "height", "size_bytes", "sha256")
+    url = picture_url(case_id, picture["picture_id"], frame["index"], rendition["size"])
+    return {"url": url} | {name: rendition[name] for name in names}
 
 
 def comment_content(event: CommentAdded) -> Document:
@@ -280,15 +279,11 @@ def picture_url(case_id: str, picture_id: str, frame: int, size: str) -> str:
     return f"/cases/{case_id}/pictures/{picture_id}/frames/{frame}/{size}"
 
 
-def file_name(picture_id: str, frame: int, size: str) -> str:
-    """The name of a rendition within its case, safe as a field name (ids may hold dots, field names not)."""
-    return f"{picture_id.replace('.', '%2E')}/{frame}/{size}"
-
-
 def excerpt(text: str) -> str:
     """The beginning of a text on one line, cut at a word."""
-    line = " ".join(text.split())
-    if len(line) <= EXCERPT_CHARACTERS:
+    beginning = text[: 4 * EXCERPT_CHARACTERS]  # enough, unless most of it is white space
+    line = " ".join(beginning.split())
+    if len(line) <= EXCERPT_CHARACTERS and len(beginning) == len(text):
         return line
     return line[:EXCERPT_CHARACTERS].rsplit(" ", 1)[0] + "…"
 
@@ -344,13 +339,18 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _cover(pictures: list[Document]) -> Document | None:
+def _cover(event: CaseApproved) -> Document | None:
     """The smallest rendition of the first frame there is, for a list."""
-    for picture in pictures:
-        for frame in picture["frames"]:
-            if frame["renditions"]:
-                smallest = min(frame["renditions"], key=lambda rendition: rendition["width"] * rendition["height"])
-                return {name: smallest[name] for name in ("url", "media_type", "width", "height")}
+    for picture in event.pictures:
+        for frame in picture.frames:
+            if frame.renditions:
+                smallest = min(frame.renditions, key=lambda rendition: rendition.width * rendition.height)
+                return {
+                    "url": picture_url(event.case_id, picture.picture_id, frame.index, smallest.size.value),
+                    "media_type": smallest.media_type,
+                    "width": smallest.width,
+                    "height": smallest.height,
+                }
     return None
 
 

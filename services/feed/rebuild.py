@@ -5,7 +5,7 @@ Nothing stops meanwhile. The order of the steps is what makes it complete:
 1. the candidate is announced: from now on the live consumer writes each event to both builds, in one transaction;
 2. then the ends of all partitions are noted, so that what is consumed before step 1 lies before them;
 3. the records from offset zero to those ends are applied to the candidate. An event that both sides bring is
-   applied once (inbox, versions), and the order between them does not matter (services/feed/domain.py);
+   applied once (its version), and the order between them does not matter (services/feed/domain.py);
 4. once the live consumer has passed the ends too, both builds hold the same events at every moment, and one
    snapshot shows whether they hold the same documents;
 5. one write makes the candidate live.
@@ -14,7 +14,7 @@ Nothing stops meanwhile. The order of the steps is what makes it complete:
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,15 @@ from services.feed.store import Builds, CollectionComparison, Projector, Superse
 from shared.bus import Received, kafka_client_options
 from shared.envelope import Undecodable, decode
 from shared.errors import dependency_is_away
-from shared.events import CONSUMES, GROUPS, PARTITIONS, CaseWithdrawn, Event
+from shared.events import CONSUMES, GROUPS, PARTITIONS, Event
 from shared.mongo import Mongo
 
 logger = logging.getLogger(__name__)
 
 SERVICE = "feed"
+LANES = 2
+"""Transactions in flight. A case has the same partition in every topic, so that lanes of partitions never meet in a
+document, and each lane decodes while the other waits for the database."""
 BATCH_BYTES = 8 * 1024 * 1024
 """Values in one transaction: what it writes stays in the database's cache until it commits."""
 Ends = dict[TopicPartition, int]
@@ -40,7 +43,7 @@ Ends = dict[TopicPartition, int]
 
 @dataclass
 class Report:
-    """What a rebuild did. `seconds`: the replay alone, from the first fetch to the last commit."""
+    """What a rebuild did. `seconds`: from the first fetch until all is committed and indexed."""
 
     build: int
     previous: int | None
@@ -98,10 +101,9 @@ class Rebuild:
         )
         await consumer.start()
         try:
-            read: Ends = {}
             started = time.monotonic()
-            for topic in _topics():
-                read |= await self._replay(consumer, topic, report)
+            read = await self._replay(consumer, report)
+            await self._builds.index(report.build)
             report.seconds = time.monotonic() - started
             report.events_per_s = report.events / report.seconds if report.seconds else 0.0
         finally:
@@ -109,41 +111,43 @@ class Rebuild:
         if report.previous is not None:
             report.behind = await self._wait_for_live_consumer(read)
 
-    async def _replay(self, consumer: AIOKafkaConsumer, topic: type[Event], report: Report) -> Ends:
-        """Apply one topic from offset zero to its present ends. Returns the offset after each partition's last record.
+    async def _replay(self, consumer: AIOKafkaConsumer, report: Report) -> Ends:
+        """Apply all topics from offset zero to their present ends. Returns the offset after each partition's last
+        record.
 
-        Reading and decoding go on while the batch before is written.
+        Reading and decoding go on while earlier batches are written. Topics race each other, as they do live.
         """
-        partitions = [TopicPartition(topic.topic, number) for number in range(PARTITIONS)]
+        at_most = self._settings.rebuild_batch_records
+        waiting = {(event_type, lane): list[Any]() for event_type in CONSUMES[SERVICE] for lane in range(LANES)}
+        topics = {event_type.topic: event_type for event_type in CONSUMES[SERVICE]}
+        partitions = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
         consumer.assign(partitions)
         ends: Ends = await consumer.end_offsets(partitions)
-        open_partitions = set(partitions)
-        read: Ends = {}
-        writing: asyncio.Task[None] | None = None
+        unfinished, read = set(partitions), Ends()
+        writing: dict[int, asyncio.Task[None]] = {}
         try:
-            while open_partitions:
-                fetched = await consumer.getmany(timeout_ms=100, max_records=self._settings.rebuild_batch_records)
-                batch = []
+            while unfinished:
+                fetched = await consumer.getmany(timeout_ms=100, max_records=at_most)
                 for partition, records in fetched.items():
-                    for record in records:
-                        if record.offset < ends[partition]:
-                            read[partition] = record.offset + 1
-                            batch.append(record)
+                    old = [record for record in records if record.offset < ends[partition]]
+                    if old:
+                        read[partition] = old[-1].offset + 1
+                        waiting[topics[partition.topic], partition.partition % LANES] += old
                 # By position and not by record: compaction may have removed the last records before the end.
-                for partition in list(open_partitions):
+                for partition in list(unfinished):
                     if await consumer.position(partition) >= ends[partition]:
-                        open_partitions.discard(partition)
+                        unfinished.discard(partition)
                         consumer.pause(partition)
-                for part in _parts(batch):
-                    received = self._decode(topic, part, report)
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.create_task(self._write(topic, received, report))
-            if writing is not None:
-                await writing
+                for (event_type, lane), records in waiting.items():
+                    while len(records) >= at_most or (records and not unfinished):
+                        received = self._decode(event_type, _take(records, at_most), report)
+                        if lane in writing:
+                            await writing[lane]
+                        writing[lane] = asyncio.create_task(self._write(event_type, received, report))
+            await asyncio.gather(*writing.values())
         finally:
-            if writing is not None and not writing.done():
-                writing.cancel()
+            for task in writing.values():
+                task.cancel()  # of those that are not done: something has failed
         return read
 
     def _decode(self, topic: type[Event], records: Sequence[Any], report: Report) -> list[Received[Any]]:
@@ -209,21 +213,14 @@ async def _committed(admin: AIOKafkaAdminClient) -> Ends:
     return committed
 
 
-def _parts(records: Sequence[Any]) -> Iterator[list[Any]]:
-    """The records in parts of at most `BATCH_BYTES`; a single larger one is a part of its own."""
-    part: list[Any] = []
-    size = 0
-    for record in records:
-        own = len(record.value or b"")
-        if part and size + own > BATCH_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(record)
-        size += own
-    if part:
-        yield part
-
-
-def _topics() -> list[type[Event]]:
-    """What the feed consumes, the ledger first: what is withdrawn need not be written at all."""
-    return sorted(CONSUMES[SERVICE], key=lambda topic: topic is not CaseWithdrawn)
+def _take(records: list[Any], at_most: int) -> list[Any]:
+    """Remove and return the first records: `at_most`, and fewer where they hold more than `BATCH_BYTES`."""
+    count, size = 0, 0
+    for record in records[:at_most]:
+        size += len(record.value or b"")
+        if count and size > BATCH_BYTES:
+            break
+        count += 1
+    taken = records[:count]
+    del records[:count]
+    return taken

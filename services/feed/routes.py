@@ -85,7 +85,9 @@ class Cover(BaseModel):
     height: int
 
 
-class CaseHead(BaseModel):
+class CaseCard(BaseModel):
+    """A case in a list. `cover` is null where it has no picture."""
+
     case_id: str
     specialty: Specialty
     kind: QuestionKind
@@ -95,9 +97,6 @@ class CaseHead(BaseModel):
     author_id: str
     author: Author
     comment_count: int
-
-
-class CaseCard(CaseHead):
     excerpt: str
     picture_count: int
     cover: Cover | None
@@ -136,7 +135,7 @@ class PublishedPicture(BaseModel):
     frames: list[PublishedFrame]
 
 
-class PublishedCase(CaseHead):
+class PublishedCase(CaseCard):
     version: int
     text: str
     pictures: list[PublishedPicture]

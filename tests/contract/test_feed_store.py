@@ -59,6 +59,7 @@ class Feed:
     async def new_build(self) -> int:
         pointer = await self.builds.begin()
         assert pointer.candidate is not None
+        await self.builds.index(pointer.candidate)
         await self.builds.switch(pointer.candidate)
         return pointer.candidate
 

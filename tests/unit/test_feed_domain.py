@@ -25,7 +25,6 @@ from tests.feed_histories import (
     withdrawal,
 )
 
-
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1))
 
 
@@ -133,14 +132,24 @@ def test_cards_carry_author_and_count_as_valid_json() -> None:
     assert item["cover"] is None
 
 
-def test_a_case_lists_only_renditions_that_were_approved() -> None:
+def test_a_whole_case_shows_its_renditions_and_not_where_they_lie() -> None:
     content = domain.case_content(approval("c", pictures=[picture("p", "c/p/1/0000-full", "a" * 64, 10)]))
-    assert content["files"] == {
-        "p/0/full": {"object_key": "c/p/1/0000-full", "media_type": "image/png", "sha256": "a" * 64}
-    }
-    rendition = orjson.loads(content["detail"])["pictures"][0]["frames"][0]["renditions"][0]
+    shown = domain.whole_case({"_id": "c", "version": 1, "comments": 2, **content}, '{"member_id":"m-1"}')
+    case = orjson.loads(shown)
+    assert (case["case_id"], case["comment_count"], case["author"]) == ("c", 2, {"member_id": "m-1"})
+    rendition = case["pictures"][0]["frames"][0]["renditions"][0]
     assert rendition["url"] == "/cases/c/pictures/p/frames/0/full"
-    assert "object_key" not in rendition
+    assert rendition["sha256"] == "a" * 64
+    assert "object_key" not in shown
+
+
+def test_only_an_approved_rendition_is_found() -> None:
+    content = domain.case_content(approval("c", pictures=[picture("p", "c/p/1/0000-full", "a" * 64, 10)]))
+    found = domain.approved_rendition(content["pictures"], "p", 0, "full")
+    assert found is not None
+    assert found["object_key"] == "c/p/1/0000-full"
+    for name in (("q", 0, "full"), ("p", 1, "full"), ("p", 0, "small")):
+        assert domain.approved_rendition(content["pictures"], *name) is None
 
 
 def test_a_suspended_member_is_not_shown_as_verified() -> None:

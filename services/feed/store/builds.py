@@ -146,17 +146,27 @@ class Builds:
         if pointer is not None:
             await self._drop_others(pointer)
 
-    async def _create(self, build: int) -> None:
-        rooms = self.rooms(build)
+    async def index(self, build: int) -> None:
+        """Make the indexes that only readers need; before `switch`.
+
+        After the replay, because one scan then costs less than 10,000s of insertions. A live transaction that meets
+        the moment in which an index begins or ends is told so by the server, and runs again.
+        """
+        cases = self.rooms(build).cases
         for fields in (
             ("position",),
             ("specialty", "position"),
             ("kind", "position"),
             ("specialty", "kind", "position"),
         ):
-            await rooms.cases.create_index([(name, -1 if name == "position" else 1) for name in fields])
+            await cases.create_index([(name, -1 if name == "position" else 1) for name in fields])
+
+    async def _create(self, build: int) -> None:
+        """Make the collections, which a transaction should not have to, and the indexes that writers need."""
+        rooms = self.rooms(build)
+        await self._db.create_collection(rooms.cases.name)
+        await self._db.create_collection(rooms.members.name)
         await rooms.comments.create_index([("case_id", 1), ("position", 1)])
-        await rooms.members.create_index("version")  # makes the collection; a transaction should not have to
         await rooms.inbox.create_index("at", expireAfterSeconds=INBOX_DAYS * 86_400)
 
     async def _drop_others(self, pointer: Pointer) -> None:

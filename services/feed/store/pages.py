@@ -121,22 +121,19 @@ class Pages:
     async def case(self, case_id: str) -> bytes | None:
         """A published case whole, as JSON."""
         rooms = self._builds.rooms(await self._builds.live())
-        found = await rooms.cases.find_one(
-            {"_id": case_id, "standing": Standing.PUBLISHED.value}, {"author_id": 1, "detail": 1, "comments": 1}
-        )
+        found = await rooms.cases.find_one({"_id": case_id, "standing": Standing.PUBLISHED.value})
         if found is None:
             return None
         cards = await self._members.cards((found["author_id"],))
-        return domain.with_author(found["detail"], cards[found["author_id"]], found["comments"]).encode()
+        return domain.whole_case(found, cards[found["author_id"]]).encode()
 
     async def file(self, case_id: str, picture_id: str, frame: int, size: str) -> File | None:
         """A rendition of a published case's picture."""
         rooms = self._builds.rooms(await self._builds.live())
-        name = domain.file_name(picture_id, frame, size)
         found = await rooms.cases.find_one(
-            {"_id": case_id, "standing": Standing.PUBLISHED.value}, {f"files.{name}": 1, "_id": 0}
+            {"_id": case_id, "standing": Standing.PUBLISHED.value}, {"_id": 0, "pictures": 1}
         )
-        listed = (found or {}).get("files", {}).get(name)
+        listed = domain.approved_rendition(found["pictures"], picture_id, frame, size) if found else None
         return File(listed["object_key"], listed["media_type"], listed["sha256"]) if listed else None
 
     async def _shared(self, key: object, read: Callable[[], Coroutine[None, None, bytes]]) -> bytes:
