@@ -3,10 +3,13 @@
 import asyncio
 import json
 import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -53,6 +56,9 @@ def weights(
         _fail(str(error))
 
 
+_FRAME = re.compile(r"(.+)-f\d{4,}")  # how _paint_one names the frames of a picture with several
+
+
 @dataclass(frozen=True)
 class Job:
     """One file of the batch: where it lies and where its painted copy goes, without suffix."""
@@ -73,24 +79,76 @@ def paint(
 ) -> None:
     """Paint every picture in PATHs; outputs keep relative path and stem. Exit status 1 if any file failed."""
     for path in paths:
-        if not path.exists():
-            raise typer.BadParameter(f"{path} does not exist", param_hint="PATH...")
-    if out.exists() and not out.is_dir():
-        raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
-    jobs = _jobs(paths, out)
+        _require_readable(path)
+    try:
+        jobs = _jobs(paths, out)
+    except OSError as error:  # a folder inside that may not be listed
+        _fail(f"{error.filename} cannot be read: {error.strerror}")
     if not jobs:
         _fail("no files in " + ", ".join(map(str, paths)))
+    _require_apart(jobs, report)
+    _require_folder(out)
+    half = report.with_name(report.name + ".part")
+    _require_file_place(report, half)
     try:
         images = asyncio.run(_paint_all(jobs, out, weights_dir, workers, max_pixels))
+        half.write_text(json.dumps({"images": images}, indent=1) + "\n")
+        os.replace(half, report)
     except weights_store.WeightsMissing as error:
         _fail(str(error))
-    report.parent.mkdir(parents=True, exist_ok=True)
-    half = report.with_name(report.name + ".part")
-    half.write_text(json.dumps({"images": images}, indent=1) + "\n")
-    os.replace(half, report)
+    except OSError as error:  # a full disk, or somebody changed the folders meanwhile
+        _fail(f"stopped at {error.filename or out}: {error.strerror or error}")
+    finally:
+        half.unlink(missing_ok=True)
     failed = sum("error" in image for image in images)
     if failed:
         _fail(f"{failed} of {len(jobs)} files could not be redacted; see {report}")
+
+
+def _require_readable(path: Path) -> None:
+    if not path.exists():
+        raise typer.BadParameter(f"{path} does not exist", param_hint="PATH...")
+    if not path.is_file() and not path.is_dir():
+        raise typer.BadParameter(f"{path} is neither a file nor a folder", param_hint="PATH...")
+    if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
+        raise typer.BadParameter(f"{path} cannot be read", param_hint="PATH...")
+
+
+def _require_apart(jobs: list[Job], report: Path) -> None:
+    """No input may be overwritten, neither by the report nor by a painted picture (of one frame or of several)."""
+    for job in jobs:
+        if job.source.resolve() == report.resolve():
+            raise typer.BadParameter(f"{report} is one of the pictures", param_hint="--report")
+    targets = {job.target.resolve() for job in jobs}
+    for job in jobs:
+        source = job.source.resolve()
+        stem = source.with_suffix("")
+        if source.suffix == ".jpg" and (stem in targets or _whole_of(stem) in targets):
+            raise typer.BadParameter(f"a painted picture would replace {job.source}", param_hint="--out")
+
+
+def _require_folder(out: Path) -> None:
+    """Make the folder and a file in it, to learn now and not after an hour that this cannot be done."""
+    if out.exists() and not out.is_dir():
+        raise typer.BadParameter(f"{out} is a file, not a folder", param_hint="--out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from None
+
+
+def _require_file_place(report: Path, half: Path) -> None:
+    if report.is_dir():
+        raise typer.BadParameter(f"{report} is a folder, not a file", param_hint="--report")
+    if report.exists() and not report.is_file():
+        raise typer.BadParameter(f"{report} is not a file that can be replaced", param_hint="--report")
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text("")
+    except OSError as error:
+        raise typer.BadParameter(f"{report} cannot be written: {error.strerror}", param_hint="--report") from None
 
 
 async def _paint_all(
@@ -144,29 +202,52 @@ async def _paint_one(pool: Any, job: Job, out: Path) -> list[dict[str, Any]]:
 
 
 def _jobs(paths: list[Path], out: Path) -> list[Job]:
-    jobs, taken = [], set()
-    for path in paths:
-        for source in _files(path):
-            relative = source.relative_to(path) if path.is_dir() else Path(source.name)
-            target = out / relative.with_suffix("")
-            if target in taken:  # a.png beside a.jpg: both are kept
-                target = target.with_name(f"{target.name}-{relative.suffix.lstrip('.')}")
-            number = 2
-            while target in taken:
-                target = target.with_name(f"{relative.stem}-{number}")
-                number += 1
-            taken.add(target)
-            jobs.append(Job(source, target, str(relative)))
+    """A job for each file. No two share an output name, however many frames either turns out to have."""
+    found = [
+        (source, source.relative_to(path) if path.is_dir() else Path(source.name))
+        for path in paths
+        for source in _files(path)
+    ]
+    wished = {out / relative.with_suffix("") for _, relative in found}
+    wholes = {_whole_of(target) for target in wished}
+    taken: set[Path] = set()
+    jobs = []
+    for source, relative in found:
+        target = out / relative.with_suffix("")
+        if target in taken or _whole_of(target) in wished:
+            # a.png beside a.jpg, or a-f0001.png beside a.dcm, which may have frames: all are kept
+            others = (target.with_name(name) for name in _other_names(relative))
+            target = next(one for one in others if one not in taken | wished | wholes and _whole_of(one) not in wished)
+        taken.add(target)
+        jobs.append(Job(source, target, str(relative)))
     return jobs
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _other_names(relative: Path) -> Iterator[str]:
+    if relative.suffix:
+        yield f"{relative.stem}-{relative.suffix.lstrip('.')}"
+    yield from (f"{relative.stem}-{number}" for number in count(2))
+
+
+def _whole_of(target: Path) -> Path | None:
+    """For a name as frames get it (a-f0001): the picture (a) that would have this frame."""
+    match = _FRAME.fullmatch(target.name)
+    return target.with_name(match[1]) if match else None
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or every file of the folder but hidden ones, sorted. Raises OSError for a closed folder."""
     if not path.is_dir():
-        yield path
-        return
-    for each in sorted(path.rglob("*")):
-        if each.is_file() and not any(part.startswith(".") for part in each.relative_to(path).parts):
-            yield each
+        return [path]
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found = []
+    for folder, folders, names in os.walk(path, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return sorted(one for one in found if one.is_file())
 
 
 class _Progress:

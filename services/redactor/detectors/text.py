@@ -80,9 +80,12 @@ class Text:
         return self._without_marks(pixels, found)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
-        """The same in one pass, upright and at this scale, surer: for a second look, which needs not doubt again what
-        the first has doubted (the curves of an ECG, above all)."""
-        found = [region for region in self._at_scale(pixels, side_px, 0) if region.score >= self._box + SECOND_DOUBT]
+        """The same in one pass, upright and at this scale: for a second look.
+
+        On white paper it must be surer: the first look has doubted each curve of an ECG already.
+        """
+        threshold = self._box + (SECOND_DOUBT if looks_like_paper(pixels) else 0.0)
+        found = [region for region in self._at_scale(pixels, side_px, 0) if region.score >= threshold]
         return self._without_marks(pixels, found)
 
     def _without_marks(self, pixels: Pixels, found: list[Region]) -> list[Region]:
@@ -181,10 +184,15 @@ def _beside(mark: Region, other: Region) -> bool:
 
 
 def looks_like_print(pixels: Pixels) -> bool:
-    """Whether the picture is grey (a radiograph, a scan) or mostly white paper (an ECG, a letter, a report)."""
-    small = cv2.resize(pixels, (128, 128), interpolation=cv2.INTER_AREA)
+    """Whether the picture is grey (a radiograph, a scan) or white paper: its lettering may be small and faint."""
+    small = resized(pixels, (128, 128))
     spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
-    return bool(np.percentile(spread, 95) < 24 or np.mean(small.min(axis=2) > 190) > 0.5)
+    return bool(np.percentile(spread, 95) < 24) or looks_like_paper(pixels)
+
+
+def looks_like_paper(pixels: Pixels) -> bool:
+    """Whether more than half of the picture is nearly white (an ECG, a letter, a report)."""
+    return bool(np.mean(resized(pixels, (128, 128)).min(axis=2) > 190) > 0.5)
 
 
 def evened(pixels: Pixels) -> Pixels:
