@@ -1,14 +1,20 @@
 """The same request twice has one effect: keys, collisions, and uploads that race each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.local import Platform
+from services.ingest.domain.case import Picture
+from services.ingest.store import Answer, Asked
+from services.ingest.store.once import Once
 from shared.blobs import RAW
-from shared.events import CaseSubmitted, CommentAdded
+from shared.events import CaseSubmitted, CommentAdded, PictureKind
+from shared.mongo import Session
 from shared.outbox import Outbox
 from tests.ingest_service import AUTHOR, COLLEAGUE, IngestService, ingest_service, picture_bytes
 
@@ -84,6 +90,54 @@ async def test_the_same_request_many_times_at_once_has_one_effect(ingest: Ingest
     assert len({answer.json()["picture_id"] for answer in uploads}) == 1
     assert len((await ingest.case(case_id))["pictures"]) == 1
     assert len(await ingest.blobs.list_prefix(RAW, f"{case_id}/")) == 2, "the losers' objects were taken away"
+
+
+async def test_an_upload_that_collided_with_itself_leaves_no_second_object(
+    ingest: IngestService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = await ingest.new_case()
+    store, asked = ingest.resources.store, Asked(AUTHOR, "upload-5", "the same request")
+
+    async def add() -> Answer:
+        new = Picture(
+            picture_id=str(uuid.uuid4()),
+            kind=PictureKind.WOUND,
+            media_type="image/jpeg",
+            size_bytes=9,
+            width=64,
+            height=48,
+        )
+        return await store.add_picture(
+            AUTHOR,
+            case_id,
+            new,
+            picture_bytes(),
+            datetime.now(UTC),
+            asked,
+            lambda _, picture: Answer(201, {"picture_id": picture.picture_id}),
+        )
+
+    first = await add()
+    run = Once.run
+
+    async def undone_and_again(
+        once: Once, asked: Asked, case_id: str, act: Callable[[Session], Awaitable[Answer]]
+    ) -> Answer:
+        async def attempt(session: Session) -> None:
+            await act(session)
+            raise Undone
+
+        with pytest.raises(Undone):
+            await once._mongo.transaction(attempt)
+        return await run(once, asked, case_id, act)
+
+    monkeypatch.setattr(Once, "run", undone_and_again)
+    assert await add() == first
+    assert len(await ingest.blobs.list_prefix(RAW, f"{case_id}/")) == 2, "one original and the key"
+
+
+class Undone(Exception):
+    """A transaction collided: nothing of it stays."""
 
 
 async def test_a_comment_sent_many_times_at_once_is_published_once(ingest: IngestService) -> None:

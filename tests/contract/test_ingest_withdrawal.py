@@ -138,6 +138,35 @@ async def test_the_worker_erases_what_the_request_could_not(
     assert await ingest.eraser().purge_all() == 0
 
 
+async def test_a_case_that_cannot_be_erased_holds_up_no_other(
+    ingest: IngestService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest.eraser().purge_all()
+    cases = [await ingest.ready_case() for _ in range(3)]
+    # The route tries to erase at once; all three are left to the worker.
+    with monkeypatch.context() as broken:
+        broken.setattr(ingest.resources.blobs, "delete_prefix", _away)
+        for case_id in cases:
+            await ingest.call("POST", f"/cases/{case_id}/withdrawal")
+    eraser, really = ingest.eraser(), ingest.blobs.delete_prefix
+
+    async def fails_for_the_first(bucket: str, prefix: str) -> int:
+        if prefix.startswith(cases[0]):
+            raise RuntimeError("this one only")
+        return await really(bucket, prefix)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ingest.blobs, "delete_prefix", fails_for_the_first)
+        assert await eraser.purge_all() == 2
+    assert [bool(await objects(ingest, case_id)) for case_id in cases[1:]] == [False, False]
+    assert await ingest.mongo.db["cases"].count_documents({"purge_pending": True}) == 1
+    assert await eraser.purge_all() == 1
+
+
+async def _away(bucket: str, prefix: str) -> int:
+    raise BlobsAway("not now")
+
+
 async def test_the_key_goes_first(ingest: IngestService, monkeypatch: pytest.MonkeyPatch) -> None:
     case_id = await ingest.ready_case()
     picture_id = (await ingest.case(case_id))["pictures"][0]["picture_id"]

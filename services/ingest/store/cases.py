@@ -99,14 +99,14 @@ class Store:
         asked: Asked | None,
         show: Callable[[Case, Picture], Answer],
     ) -> Answer:
-        """Keep an original and note it in the case. Leaves no object behind where the case refuses it."""
+        """Keep an original and note it in the case. Leaves no object behind where the case refuses it.
+
+        What `show` answers has to name the picture: its body has a `picture_id`.
+        """
         await self._room.store(case_id, picture.picture_id, data, picture.media_type)
-        added = False
 
         def act(case: Case) -> None:
-            nonlocal added
             case.add_picture(now, picture)
-            added = True
 
         try:
             answer = await self.change(author_id, case_id, asked, act, lambda case: show(case, picture))
@@ -114,7 +114,8 @@ class Store:
             await self._discard(case_id, picture.picture_id)
             raise
         # Any other error leaves the object: the change may have been committed after all. The sweeper will know.
-        if not added:  # the same request was answered before, about another object
+        # By the answer, since `act` may have run in an attempt that collided with the same request and was undone.
+        if answer.body["picture_id"] != picture.picture_id:  # it was answered before, about another object
             await self._discard(case_id, picture.picture_id)
         return answer
 

@@ -71,13 +71,24 @@ class Eraser:
             await asyncio.sleep(self._retry_s)
 
     async def purge_all(self) -> int:
-        """Erase the objects of every withdrawn case that still has some; returns how many cases."""
+        """Erase the objects of every withdrawn case that still has some; returns how many cases.
+
+        One that fails is logged, stays for the next round, and holds up no other.
+        """
         waiting = await self._cases.find({"purge_pending": True}, {"picture_ids": 1}).to_list(None)
         PURGES_WAITING.set(len(waiting))
+        purged = 0
         for document in waiting:
-            await self._purge(document["_id"], document["picture_ids"])
-        PURGES_WAITING.set(0)
-        return len(waiting)
+            try:
+                await self._purge(document["_id"], document["picture_ids"])
+            except Exception as error:
+                told = "a withdrawn case is erased later: %s"
+                about = {"case_id": document["_id"]}
+                logger.warning(told, error, extra=about, exc_info=not dependency_is_away(error))
+            else:
+                purged += 1
+        PURGES_WAITING.set(len(waiting) - purged)
+        return purged
 
     async def _purge(self, case_id: str, picture_ids: list[str]) -> None:
         await self._erase_objects(case_id)
