@@ -17,6 +17,7 @@ from services.feed.store import Builds, Projector, Superseded
 from shared import log
 from shared.errors import dependency_is_away
 from shared.mongo import Mongo
+from shared.settings import load
 from shared.web import serve as serve_app
 
 GC_THRESHOLDS = (100_000, 20, 50)
@@ -32,7 +33,7 @@ cli = typer.Typer(
 @cli.command()
 def serve() -> None:
     """Serve the API and consume events, as ROLE says."""
-    settings = Settings()
+    settings = load(Settings)
     serve_app(create_app(settings), settings)
 
 
@@ -47,7 +48,7 @@ def rebuild(
 
     Exit status 1: the builds differ and the live one was kept, or another rebuild took over.
     """
-    settings = Settings()
+    settings = load(Settings)
     log.configure(SERVICE, "WARNING", "text")
     # A batch makes some 100,000 objects that die together. At its defaults the collector looks through them again
     # and again, which took 40 % of a replay's processor time.

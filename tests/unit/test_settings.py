@@ -68,6 +68,7 @@ def test_a_signing_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("service", "variable", "value"),
     [
+        ("feed", "FEED_PORT", "eighty"),
         ("identity", "IDENTITY_PORT", "eighty"),
         ("identity", "IDENTITY_SIGNING_KEY_FILE", "/dev/null/key.pem"),
         ("ingest", "INGEST_PORT", "eighty"),
