@@ -83,7 +83,7 @@ def paint(
     try:
         jobs = _jobs(paths, out)
     except OSError as error:  # a folder inside that may not be listed
-        _fail(f"{error.filename} cannot be read: {error.strerror}")
+        _fail(f"cannot be read: {_where(error)}")
     if not jobs:
         _fail("no files in " + ", ".join(map(str, paths)))
     _require_apart(jobs, report)
@@ -97,7 +97,7 @@ def paint(
     except weights_store.WeightsMissing as error:
         _fail(str(error))
     except OSError as error:  # a full disk, or somebody changed the folders meanwhile
-        _fail(f"stopped at {error.filename or out}: {error.strerror or error}")
+        _fail(f"stopped: {_where(error)}")
     finally:
         half.unlink(missing_ok=True)
     failed = sum("error" in image for image in images)
@@ -106,12 +106,11 @@ def paint(
 
 
 def _require_readable(path: Path) -> None:
+    """Typer refuses what is there and not readable; this, what is not there or would be read for ever."""
     if not path.exists():
         raise typer.BadParameter(f"{path} does not exist", param_hint="PATH...")
     if not path.is_file() and not path.is_dir():
         raise typer.BadParameter(f"{path} is neither a file nor a folder", param_hint="PATH...")
-    if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
-        raise typer.BadParameter(f"{path} cannot be read", param_hint="PATH...")
 
 
 def _require_apart(jobs: list[Job], report: Path) -> None:
@@ -136,7 +135,7 @@ def _require_folder(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise typer.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from None
+        raise typer.BadParameter(f"{out} cannot be written: {_where(error)}", param_hint="--out") from None
 
 
 def _require_file_place(report: Path, half: Path) -> None:
@@ -148,7 +147,7 @@ def _require_file_place(report: Path, half: Path) -> None:
         report.parent.mkdir(parents=True, exist_ok=True)
         half.write_text("")
     except OSError as error:
-        raise typer.BadParameter(f"{report} cannot be written: {error.strerror}", param_hint="--report") from None
+        raise typer.BadParameter(f"{report} cannot be written: {_where(error)}", param_hint="--report") from None
 
 
 async def _paint_all(
@@ -286,6 +285,10 @@ class _Progress:
         self._bar.advance(self._task)
         if "error" in images[0]:
             self._bar.console.print(f"{job.name}: {said}")
+
+
+def _where(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def _fail(why: str) -> NoReturn:

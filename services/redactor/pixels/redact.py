@@ -87,10 +87,8 @@ class Redactor:
         margin = (SECOND_LOOK_SHIFT_PX, 0)
         moved = np.pad(resized(painted, size), (margin, margin, (0, 0)), mode="edge")
         small_print = kind in SMALL_PRINT or looks_like_print(painted)
-        found = []
-        # On prints the coarse scale is a look of its own: it finds letters that the edge of the film cuts.
-        for side in (RADIOGRAPH_SIDE_PX, PHOTO_SIDE_PX) if small_print else (PHOTO_SIDE_PX,):
-            found += self._text.detect_once(moved, round(side * SECOND_LOOK_SCALE))
+        side = RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX
+        found = self._text.detect_once(moved, round(side * SECOND_LOOK_SCALE))
         found += self._faces.detect(moved, turns=(0, 2)) + self._codes.detect(moved)
         covered = np.zeros((height, width), bool)
         for left, top, across, down in painted_boxes(regions, width, height):
