@@ -1,15 +1,19 @@
 """`python -m services.redactor paint`: the batch goes on, the report tells, the status is right."""
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from services.redactor.__main__ import app
+from services.redactor.__main__ import _jobs, app
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from tests import pictures
 
@@ -75,6 +79,117 @@ def test_wrong_arguments_get_the_usage_and_status_two(arguments: list[str]) -> N
     ended = CliRunner().invoke(app, arguments)
     assert ended.exit_code == 2
     assert "Usage" in ended.output
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    (path := tmp_path / "in" / "a.jpg").parent.mkdir()
+    path.write_bytes(pictures.plain_jpeg(32, 32))
+    return path
+
+
+def refused(*arguments: object) -> str:
+    """What `paint` says, in one line, when it refuses the arguments; without weights no work can have begun."""
+    words = ["paint", *map(str, arguments), "--weights-dir", "none"]
+    ended = CliRunner().invoke(app, words, env={"COLUMNS": "2000"})
+    assert ended.exit_code == 2, ended.output
+    assert isinstance(ended.exception, SystemExit), "a sentence, not a traceback"
+    assert "weights" not in ended.output
+    return ended.output
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    for report, why in (
+        ("folder", "is a folder"),
+        ("file/r.json", f"cannot be written: {tmp_path / 'file'}: "),
+        ("pipe", "not a file that can be replaced"),
+        ("in/a.jpg", "is one of the pictures"),
+    ):
+        assert why in refused(picture, "--out", tmp_path / "o", "--report", tmp_path / report), report
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_an_out_that_cannot_be_written_is_refused_before_any_work(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    report = tmp_path / "r.json"
+    assert "is a file, not a folder" in refused(picture, "--out", tmp_path / "file", "--report", report)
+    assert f"cannot be written: {tmp_path / 'file' / 'o'}: " in refused(
+        picture, "--out", tmp_path / "file" / "o", "--report", report
+    )
+    assert "would replace" in refused(picture, "--out", picture.parent, "--report", report)
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_space)
+    assert "cannot be written: Read-only file system" in refused(picture, "--out", tmp_path / "o", "--report", report)
+    assert not report.exists()
+
+
+def test_an_input_that_cannot_be_read_is_refused_before_any_work(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = ("--out", tmp_path / "o", "--report", tmp_path / "r.json")
+    os.mkfifo(tmp_path / "pipe")
+    assert "neither a file nor a folder" in refused(tmp_path / "pipe", *rest)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may read everything
+    assert "is not readable" in refused(picture, *rest)
+    assert "is not readable" in refused(picture.parent, *rest)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_closed_folder_among_the_inputs_is_told_and_not_skipped(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+    (picture.parent / "closed").mkdir()
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    rest = ["--out", str(tmp_path / "o"), "--report", str(tmp_path / "r.json")]
+    ended = CliRunner().invoke(app, ["paint", str(picture.parent), *rest])
+    assert ended.exit_code == 1
+    assert "closed: Permission denied" in ended.output
+
+
+def test_no_two_inputs_share_an_output_whatever_their_frames(tmp_path: Path) -> None:
+    names = ["a.dcm", "a.png", "a-f0001.png", "a-f0001-png.png", "a-png-f0002.jpg", "b-f0001.png", "a.f0003", "a"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    jobs = _jobs([tmp_path], tmp_path / "out")
+    chosen = {job.name: job.target.name for job in jobs}
+    assert chosen.keys() == set(names)
+    written = [
+        f"{target}{suffix}.jpg"
+        for target in chosen.values()
+        for suffix in ("", *(f"-f{frame:04d}" for frame in range(4)))
+    ]
+    assert len(set(written)) == len(written), chosen
+    assert chosen["b-f0001.png"] == "b-f0001", "a name that meets no other stays"
+
+
+@WITH_WEIGHTS
+def test_a_frame_and_a_picture_named_like_it_are_both_kept(tmp_path: Path) -> None:
+    from pydicom.data import get_testdata_file
+
+    source = tmp_path / "in"
+    source.mkdir()
+    shutil.copy(str(get_testdata_file("SC_rgb_rle_2frame.dcm")), source / "a.dcm")
+    (source / "a-f0001.png").write_bytes(pictures.sixteen_bit_png())
+    rest = ["--out", str(tmp_path / "out"), "--report", str(tmp_path / "r.json")]
+    ended = CliRunner().invoke(app, ["paint", str(source), *rest])
+    assert ended.exit_code == 0, ended.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"a-f0000.jpg", "a-f0001.jpg", "a-f0001-png.jpg"}
 
 
 def test_missing_weights_get_a_sentence(tmp_path: Path) -> None:
