@@ -26,8 +26,9 @@ def compact_soon(admin: Mapping[str, Any]) -> None:
         ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
     ]
     resources = [ConfigResource(ResourceType.TOPIC, event.topic, incremental_configs=entries) for event in EVENTS]
+    client = AdminClient(dict(admin))  # named, because its requests die with it
     try:
-        for future in AdminClient(dict(admin)).incremental_alter_configs(resources).values():
+        for future in client.incremental_alter_configs(resources).values():
             future.result(timeout=_WAIT_S)
     except KafkaException as failure:
         raise PlatformError(f"The topics' settings could not be changed: {failure}") from failure

@@ -48,7 +48,7 @@ logger.cleaner.level = info
 """
 
 
-def broker_properties(data: Path, ports: Mapping[str, int], password: str, options: Mapping[str, str]) -> str:
+def broker_properties(data: Path, ports: Mapping[str, int], password: str) -> str:
     """server.properties: SCRAM for clients, PLAIN between broker and controller, everything denied but to `admin`."""
     scram = (
         f'org.apache.kafka.common.security.scram.ScramLoginModule required username="{ADMIN}" password="{password}";'
@@ -97,7 +97,6 @@ def broker_properties(data: Path, ports: Mapping[str, int], password: str, optio
         "num.recovery.threads.per.data.dir": "2",
         "background.threads": "4",
         "queued.max.requests": "100",
-        **options,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
@@ -105,11 +104,10 @@ def broker_properties(data: Path, ports: Mapping[str, int], password: str, optio
 class Kafka:
     """The broker of one data folder."""
 
-    def __init__(self, folder: Path, ports: Mapping[str, int], password: str, options: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, ports: Mapping[str, int], password: str) -> None:
         self.folder = folder
         self.ports = ports
         self._password = password
-        self._options = options
         self._java = parts.java()
 
     def prepare(self) -> list[str]:
@@ -117,7 +115,7 @@ class Kafka:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         properties, log4j = self.folder / "server.properties", self.folder / "log4j2.properties"
         data = self.folder / "data"
-        write_private(properties, broker_properties(data, self.ports, self._password, self._options))
+        write_private(properties, broker_properties(data, self.ports, self._password))
         log4j.write_text(_LOG4J)
         if not data.exists():
             self._format(data, log4j)
@@ -147,7 +145,7 @@ class Kafka:
             shutil.rmtree(abandoned, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix="format-", dir=self.folder))
         properties = draft / "server.properties"
-        write_private(properties, broker_properties(draft / "data", self.ports, self._password, self._options))
+        write_private(properties, broker_properties(draft / "data", self.ports, self._password))
         arguments = self._arguments(
             str(draft / "format.args"), log4j, "kafka.tools.StorageTool",
             "format", "--config", str(properties), "--cluster-id", CLUSTER_ID,

@@ -46,6 +46,8 @@ PORTS_OF_PART = {
 }
 _PART_DEADLINE_S = 120.0
 _SERVICE_DEADLINE_S = 120.0
+# First open requests end, then handlers in work: up to SHUTDOWN_GRACE_S (30 s) each.
+_SERVICE_GRACE_S = 65.0
 _GRACE_S = {"kafka": 20.0, "mongo": 20.0, "gateway": 3.0}
 _S3_GRACE_S = 2.0  # it has shut its volumes by then, and would wait 15 s more for a connection to itself
 
@@ -63,18 +65,10 @@ class Part(Protocol):
 class Platform:
     """What runs on the data in `data_dir`. Blocking calls; one thread at a time.
 
-    `ports`: `fixed` numbers that people expect, or `free` ones (tests). `kafka_options`: broker properties to set or
-    change. `topic_options`: settings of every event topic, for topics that do not exist yet.
+    `ports`: `fixed` numbers that people expect, or `free` ones (tests).
     """
 
-    def __init__(
-        self,
-        data_dir: Path | str = DATA,
-        *,
-        ports: PortMode = "fixed",
-        kafka_options: Mapping[str, str] | None = None,
-        topic_options: TopicOptions | None = None,
-    ) -> None:
+    def __init__(self, data_dir: Path | str = DATA, *, ports: PortMode = "fixed") -> None:
         self.data_dir = Path(data_dir).resolve()
         self.kind = _kind_for_processes()
         self.processes = Processes(self.data_dir / "run", self.data_dir / "logs")
@@ -82,8 +76,6 @@ class Platform:
         outside: dict[str, str] | None = None if self.kind == "external" else {}
         self.credentials = Credentials(self.data_dir / "secrets", outside)
         self._mode = ports
-        self._kafka_options = dict(kafka_options or {})
-        self._topic_options = topic_options or TopicOptions()
         self._ports: dict[str, int] = {}
         self._started: list[str] = []
         self._overrides: dict[str, dict[str, str]] = {}
@@ -100,7 +92,7 @@ class Platform:
         before = list(self._started)
         try:
             with self.processes.exclusive():
-                self._start_parts()
+                self._start_parts(also=("gateway", *SERVICES) if services else ())
                 if services:
                     self._start_all_services()
         except BaseException:
@@ -121,22 +113,24 @@ class Platform:
             self._stop(names)
             return names
 
-    def _start_parts(self) -> None:
+    def _start_parts(self, also: Sequence[str] = ()) -> None:
+        """Kafka, MongoDB and the object store, once every port is free that they or `also`, started next, need."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._choose_ports()
         parts = self._parts()
-        missing = [name for name in parts if name not in self.processes.running()]
-        port_choice.require_free(self.ports, [port for name in missing for port in PORTS_OF_PART[name]])
+        running = self.processes.running()
+        missing = [name for name in parts if name not in running]
+        needed = [port for name in missing for port in PORTS_OF_PART[name]]
+        port_choice.require_free(self.ports, [*needed, *(name for name in also if name not in running)])
         waits = [partial(self._wait_part, name, part) for name, part in parts.items() if name not in missing]
         self._in_parallel([*(partial(self._start_part, name, parts[name]) for name in missing), *waits])
-        provision(self.provision_settings(), self.credentials.password, self._topic_options)
+        provision(self.provision_settings(), self.credentials.password, TopicOptions())
         self._write_addresses()
 
     def _start_all_services(self) -> None:
         running = self.processes.running()
         missing = [name for name in ("gateway", *SERVICES) if name not in running]
         waits = [partial(self.wait_ready, name) for name in SERVICES if name in running]
-        port_choice.require_free(self.ports, missing)
         starts = [partial(self.start_service, name) for name in missing if name != "gateway"]
         if "gateway" in missing:
             starts.append(partial(self._start_part, "gateway", Gateway(self.data_dir / "gateway", self.ports)))
@@ -207,12 +201,18 @@ class Platform:
     def start_service(self, name: str, *, wait: bool = True, **env_overrides: str) -> Child:
         """Start one service; with `wait`, return when it is ready. Overrides hold until the next `start_service`."""
         self._overrides[name] = env_overrides
-        return self._start_process(name, wait)
-
-    def restart_service(self, name: str, *, wait: bool = True) -> Child:
-        """Stop the service politely if it runs, and start it again with the same overrides."""
-        self.stop_service(name)
-        return self._start_process(name, wait)
+        url = self.addresses[name]
+        variables = self.service_env(name)
+        service_processes.write_env_file(self.data_dir / "env" / f"{name}.env", variables)
+        return self._launch(
+            name,
+            service_processes.command(name),
+            service_processes.process_environment(variables),
+            ROOT,
+            (lambda: service_processes.ready(url)) if wait else (lambda: True),
+            _SERVICE_DEADLINE_S,
+            _SERVICE_GRACE_S,
+        )
 
     def stop_service(self, name: str) -> None:
         """End the service as an orchestrator would: SIGTERM, then SIGKILL after its grace."""
@@ -230,20 +230,6 @@ class Platform:
             wait_until(lambda: service_processes.ready(url), timeout_s, f"Becoming ready: {name}")
         except PlatformError as late:
             raise PlatformError(f"{late} It says: {service_processes.complaint(url) or 'nothing'}") from late
-
-    def _start_process(self, name: str, wait: bool) -> Child:
-        url = self.addresses[name]
-        variables = self.service_env(name)
-        service_processes.write_env_file(self.data_dir / "env" / f"{name}.env", variables)
-        return self._launch(
-            name,
-            service_processes.command(name),
-            service_processes.process_environment(variables),
-            ROOT,
-            (lambda: service_processes.ready(url)) if wait else (lambda: True),
-            _SERVICE_DEADLINE_S,
-            45.0,  # more than the services' own SHUTDOWN_GRACE_S
-        )
 
     # --- what others need to know ------------------------------------------------------------------------------------
 
@@ -354,7 +340,7 @@ class Platform:
         secret = self.credentials.password
         s3_secrets = {name: secret(f"{name}_s3_secret_key") for name in (ADMIN, *SERVICES)}
         return {
-            "kafka": Kafka(self.data_dir / "kafka", self.ports, secret("admin_kafka_password"), self._kafka_options),
+            "kafka": Kafka(self.data_dir / "kafka", self.ports, secret("admin_kafka_password")),
             "mongo": Mongo(
                 self.data_dir / "mongo", self.ports, secret("admin_mongo_password"), secret("mongo_cluster_key")
             ),

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local import Platform
 from deploy.local.client import Person, wait_until
@@ -50,34 +49,6 @@ async def records_of(stack: Platform, case_id: str, ids: set[str]) -> dict[str, 
     finally:
         await consumer.stop()
     return found
-
-
-def compact_soon(stack: Platform) -> None:
-    """Short compaction settings for every event topic: production has the same with longer times."""
-    settings = {
-        "segment.ms": "100",
-        "min.cleanable.dirty.ratio": "0.0",
-        "max.compaction.lag.ms": "100",
-        "delete.retention.ms": "100",
-    }
-    entries = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
-    ]
-    admin = AdminClient(stack.admin_kafka_confluent())
-    topics = [ConfigResource(ResourceType.TOPIC, event.topic, incremental_configs=entries) for event in EVENTS]
-    for done in admin.incremental_alter_configs(topics).values():
-        done.result(30)
-
-
-async def roll_segments(stack: Platform, case_id: str) -> None:
-    """One more record in the case's partition of each topic: compaction takes closed segments, traffic closes them."""
-    producer = AIOKafkaProducer(**stack.admin_kafka())
-    await producer.start()
-    try:
-        for event in EVENTS:
-            await producer.send_and_wait(event.topic, None, key=b"traffic", partition=partition_for(case_id))
-    finally:
-        await producer.stop()
 
 
 def test_a_withdrawn_case_is_gone_everywhere(
@@ -140,12 +111,12 @@ def test_compaction_makes_the_old_records_disappear_from_a_fresh_read(
     case_id = published(author, moderator, radiograph)
     kept = published(author, moderator, radiograph)
     picture_id = (author.read(case_id) or {})["pictures"][0]["picture_id"]
-    compact_soon(stack)
+    stack.compact_soon()
     author.withdraw(case_id)
     wait_until("the objects to be erased", lambda: not objects_of(stack, case_id), within_s=30)
 
     def compacted() -> bool:
-        asyncio.run(roll_segments(stack, case_id))
+        stack.roll_segments()
         logs = asyncio.run(records_of(stack, case_id, {case_id, picture_id}))
         logs.pop(CaseWithdrawn.topic, None)
         return not [value for values in logs.values() for value in values if value is not None]

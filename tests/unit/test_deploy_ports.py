@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import ports
+from deploy.local import Platform, ports
 from deploy.local.processes import PlatformError
 
 
@@ -58,6 +58,22 @@ def test_a_taken_port_is_told_with_its_holder_and_the_variable_to_change(taken: 
     assert f"Port {taken} for gateway is in use by" in sentence
     assert "process" in sentence
     assert "GATEWAY_PORT" in sentence
+
+
+@pytest.mark.parametrize("part", ["kafka", "gateway", "feed"])
+def test_a_taken_port_of_a_part_or_a_service_is_told_before_anything_is_started(
+    part: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for (_, variable), free in zip(ports.FIXED.values(), ports.free_ports(len(ports.FIXED)), strict=True):
+        monkeypatch.setenv(variable, str(free))
+    monkeypatch.setenv("PLATFORM", "embedded")
+    monkeypatch.setenv(ports.FIXED[part][1], str(taken))
+    platform = Platform(tmp_path)
+    started: list[str] = []
+    monkeypatch.setattr(platform.processes, "start", lambda name, *_, **__: started.append(name))
+    with pytest.raises(PlatformError, match=f"Port {taken} for {part} is in use by"):
+        platform.start(services=True)
+    assert not started
 
 
 def test_a_port_is_free_again_when_its_holder_has_gone() -> None:
