@@ -2,9 +2,8 @@
 
 The bare loop is what any projection has to do at least: fetch with aiokafka, parse the JSON, upsert one document an
 event with `bulk_write`, one batch after another. The rebuild does it all: validated events, rendered documents,
-inbox, versions and transactions. It runs as operators run it (`python -m services.feed rebuild`), beside a feed that
-is serving, and its own figure counts from the first fetch until
-all is committed and indexed; both take turns.
+versions, counts and transactions. It runs as operators run it (`python -m services.feed rebuild`), beside a feed that
+serves, and its own figure counts from the first fetch until all is committed and indexed; both take turns.
 """
 
 import asyncio
