@@ -1,5 +1,7 @@
 """People and pictures for the journeys. The platform and the five services are real processes."""
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local import Platform
-from deploy.local.client import Account, Json, Person
+from deploy.local.client import Account, Json, Person, wait_until
 from deploy.local.demo import create_member
+from deploy.local.downloads import ROOT
 
 PICTURES = Path(__file__).parents[1] / "samples" / "pictures"
 MakePerson = Callable[..., Person]
@@ -90,3 +93,22 @@ def published(author: Person, moderator: Person, *pictures: bytes, **fields: str
     approved(moderator, case_id)
     author.read_when_published(case_id)
     return case_id
+
+
+def suspend(stack: Platform, person: Person) -> None:
+    """Suspend a signed-in member with identity's command line; return when the three services know."""
+    subprocess.run(
+        [sys.executable, "-m", "services.identity", "suspend", person.member["member_id"], "--reason", "test"],
+        env=dict(stack.service_env("identity")) | {"PATH": "/usr/bin:/bin"},
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for service, path in (("ingest", "/cases"), ("moderation", "/queue"), ("feed", "/cases")):
+        wait_until(
+            f"{service} to refuse",
+            lambda service=service, path=path: (  # type: ignore[misc]
+                person.raw("GET", service, path).json().get("type", "").endswith("account-suspended")
+            ),
+            within_s=15,
+        )
