@@ -43,11 +43,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     guard = Guard(verifier, members.state)
 
     if settings.runs_worker:
-        Handlers(projector).listen(bus, settings.batch_records)
+        Handlers(projector, bus.purge_dead_letters).listen(bus, settings.batch_records)
 
     async def work() -> None:
-        await _have_a_build(builds, Rebuild(settings, mongo, builds, projector))
-        await bus.start()
+        while True:
+            try:
+                await _have_a_build(builds, Rebuild(settings, mongo, builds, projector))
+                await bus.start()
+            except Exception:  # nobody awaits this task, and without it the feed would stand still in silence
+                logger.exception("the feed has no build to work on, trying again")
+                await asyncio.sleep(5.0)
+            else:
+                return
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -78,10 +78,10 @@ class Rebuild:
         report = Report(pointer.candidate, pointer.live)
         try:
             await self._fill(report)
-            report.collections = (
-                await compare(self._mongo.db, self._builds, report.previous, report.build)
-            ).collections
-            report.equal = report.previous is None or all(found.equal for found in report.collections.values())
+            if report.previous is not None:
+                compared = await compare(self._mongo.db, self._builds, report.previous, report.build)
+                report.collections = compared.collections
+            report.equal = all(found.equal for found in report.collections.values())
             if report.equal or accept_differences:
                 await self._builds.switch(report.build)
                 report.switched = True

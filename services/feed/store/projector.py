@@ -36,7 +36,9 @@ class Projector:
             pointer = await self._builds.pointer(session)
             if pointer is None or not pointer.written:
                 raise NoBuild("there is no build to write to: restart the feed or run its rebuild")
-            for build in pointer.written:
+            # Readers have left the previous build, but what is withdrawn has to leave it as well.
+            erasing = [pointer.previous] if topic is CaseWithdrawn and pointer.previous is not None else []
+            for build in pointer.written + erasing:
                 rooms = self._builds.rooms(build)
                 new = await _first_time(rooms.inbox, batch, session)
                 if new:
