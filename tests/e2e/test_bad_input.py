@@ -108,14 +108,14 @@ class TestPictures:
         memory = PeakMemory(stack, "ingest")
         for _ in range(5):
             refused(self.upload(author, bomb), 413, 422)
-        assert memory.growth() < 100 * MIB
+        assert memory.growth() < 50 * MIB, "unpacked it would be 500"
 
     def test_a_file_above_25_mb_is_refused_while_it_streams(
         self, stack: Platform, author: Person, photo: bytes
     ) -> None:
         memory = PeakMemory(stack, "ingest")
         refused(self.upload(author, photo + b"\0" * (26 * MIB)), 413)
-        assert memory.growth() < 120 * MIB
+        assert memory.growth() < 20 * MIB, "less than the file: it was never held whole"
 
     def test_the_eleventh_picture_of_a_case(self, author: Person) -> None:
         case_id = author.create_case()["case_id"]
