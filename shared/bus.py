@@ -261,7 +261,8 @@ class _Consumer:
             "auto_offset_reset": "earliest",  # the default `latest` makes a new group skip history
             "ack_policy": AckPolicy.NACK_ON_ERROR,
             "session_timeout_ms": settings.kafka_session_timeout_ms,
-            "heartbeat_interval_ms": max(settings.kafka_session_timeout_ms // 4, 500),
+            # A member learns of a rebalance by its heartbeat: at a start, several consumers join one after another.
+            "heartbeat_interval_ms": min(settings.kafka_session_timeout_ms // 4, 1000),
             "max_poll_interval_ms": settings.kafka_max_poll_interval_ms,
             "listener": _Joined(self.progress),
             "parser": _parse_anything,

@@ -7,8 +7,8 @@ from deploy.local.client import Account, Json, Person, keep, media_suffix, wait_
 from deploy.local.story import Step, Story
 
 ANSWER = "Well defined, thin rim, in the cortex: a non-ossifying fibroma. No follow-up while it is painless."
-BOX_BY_HAND = [16, 16, 96, 64]
-"""x, y, width, height in pixels of what the moderator covers in addition."""
+BOX_BY_HAND = [144, 392, 248, 112]
+"""x, y, width, height in pixels: the embroidered names on the suit in the photograph, which the machine overlooks."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _moderate(moderator: Person, cast: Cast, case_id: str, folder: Path, story: 
     first: Json = next(picture for picture in review["pictures"] if picture["frames"])
     with story.step(who, "looks at the pictures at full size") as step:
         step.note(f"{sum(len(moderator.look_at(picture, case_id)) for picture in review['pictures'])} frames")
-    with story.step(who, "covers one more place by hand") as step:
+    with story.step(who, "covers by hand what the machine overlooked") as step:
         revision = moderator.change_boxes(case_id, first, [BOX_BY_HAND])["revision"]
         review = moderator.review_when_painted(case_id, first["picture_id"], revision)
         step.note(f"revision {revision}")
