@@ -30,7 +30,10 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One message put aside. `headers` and `value` are the original's, byte for byte."""
+    """One message put aside. `headers` and `value` are the original's, byte for byte.
+
+    `topic` is empty where the record is no letter of ours: it can be purged, but not sent back.
+    """
 
     letter_key: str
     dead_topic: str
@@ -83,7 +86,7 @@ async def read(service: str, options: dict[str, Any]) -> AsyncIterator[DeadLette
             await consumer.seek_to_beginning(partition)
             while await consumer.position(partition) < end:
                 for record in (await consumer.getmany(partition, timeout_ms=500)).get(partition, []):
-                    name = (record.key or b"").decode()
+                    name = (record.key or b"").decode(errors="replace")
                     if record.value is None:
                         letters.pop(name, None)
                     else:
@@ -103,7 +106,7 @@ async def send_back(service: str, options: dict[str, Any], only: str = "") -> in
     `only`: a letter's key, or an id that it mentions; empty sends all back. The original topic's emitter must
     have granted write access to the user in `options` (an administrator's, as a rule).
     """
-    letters = [found async for found in read(service, options) if _wanted(found, only)]
+    letters = [found async for found in read(service, options) if found.topic and _wanted(found, only)]
     newest = [found for found in letters if not await _superseded(found, options)]
     await _produce(options, [found for found in letters if found not in newest], back=False)
     return await _produce(options, newest, back=True)
@@ -154,20 +157,23 @@ def _wanted(found: DeadLetter, only: str) -> bool:
 
 
 def _letter(topic: str, name: str, record: Record) -> DeadLetter:
-    headers = {key: raw.decode() for key, raw in record.headers if raw is not None}
-    original = tuple((key, _bytes(text)) for key, text in json.loads(headers["dead_headers"]))
-    return DeadLetter(
-        letter_key=name,
-        dead_topic=topic,
-        topic=headers["dead_topic"],
-        partition=int(headers["dead_partition"]),
-        offset=int(headers["dead_offset"]),
-        key=_bytes(headers["dead_key"]),
-        headers=original,
-        value=None if headers["dead_tombstone"] == "1" else record.value,
-        cause=headers["dead_cause"],
-        tries=int(headers["dead_tries"]),
-    )
+    headers = {key: raw.decode(errors="replace") for key, raw in record.headers if raw is not None}
+    try:
+        return DeadLetter(
+            letter_key=name,
+            dead_topic=topic,
+            topic=headers["dead_topic"],
+            partition=int(headers["dead_partition"]),
+            offset=int(headers["dead_offset"]),
+            key=_bytes(headers["dead_key"]),
+            headers=tuple((key, _bytes(text)) for key, text in json.loads(headers["dead_headers"])),
+            value=None if headers["dead_tombstone"] == "1" else record.value,
+            cause=headers["dead_cause"],
+            tries=int(headers["dead_tries"]),
+        )
+    except (KeyError, ValueError):
+        # Somebody else's record must not keep us from reading, purging and sending back our own.
+        return DeadLetter(name, topic, "", 0, 0, record.key, (), record.value, "not a letter that we wrote", 0)
 
 
 def _text(raw: bytes | None) -> str:

@@ -15,7 +15,7 @@ from deploy.local import Platform
 from shared import dead_letters
 from shared.bus import Bus, NotNow, PoisonMessage, Received, kafka_client_options
 from shared.envelope import message_of, tombstone_of
-from shared.events import CaseWithdrawn
+from shared.events import CaseWithdrawn, dead_topic
 from shared.settings import ServiceSettings
 from tests.waiting import until
 
@@ -269,4 +269,31 @@ async def test_a_letter_that_newer_news_has_overtaken_is_not_sent_back(
         await until(lambda: seen == [2])
     assert len(await letters_about(feed, case_id)) == 1
     assert await dead_letters.send_back("feed", platform.admin_kafka(), only=case_id) == 0
+    assert await letters_about(feed, case_id) == []
+
+
+async def test_a_foreign_record_among_the_letters_hinders_nobody(
+    platform: Platform, feed: ServiceSettings, producer: AIOKafkaProducer
+) -> None:
+    case_id = str(uuid.uuid4())
+    await send(producer, withdrawn(case_id), value=b"{not json")
+    foreign = AIOKafkaProducer(**platform.admin_kafka())
+    await foreign.start()
+    try:
+        topic = dead_topic(CaseWithdrawn.topic, "feed")
+        await foreign.send_and_wait(topic, case_id.encode(), key=b"left by somebody", partition=0)
+    finally:
+        await foreign.stop()
+
+    async def handler(message: Received[CaseWithdrawn]) -> None:
+        assert message.key
+
+    async with listening(feed, handler):
+
+        async def both_lie_there() -> bool:
+            return len(await letters_about(feed, case_id)) == 2
+
+        await until(both_lie_there)
+    assert await dead_letters.send_back("feed", platform.admin_kafka(), only="left by somebody") == 0
+    assert await dead_letters.purge("feed", kafka_client_options(feed), (case_id,)) == 2
     assert await letters_about(feed, case_id) == []
