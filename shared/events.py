@@ -29,6 +29,8 @@ Revision = Annotated[int, Field(ge=1)]
 Version = Annotated[int, Field(ge=1)]
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels of the upright, full-size picture."""
+Note = Annotated[str, StringConstraints(max_length=80, pattern=r"^[a-z_]+(:[0-9]+)?$")]
+"""What the redactor remarks about a file: a code and at most one number, as in `first_frame_of:12`. No free text."""
 
 
 class Profession(StrEnum):
@@ -119,6 +121,32 @@ class CommentKind(StrEnum):
     REMARK = "remark"
 
 
+SKIN_KINDS = frozenset({PictureKind.PHOTO, PictureKind.WOUND})
+"""Pictures that may show skin: author and moderator say of each whether a mark on it could tell who the patient is."""
+
+
+class MarkAnswer(StrEnum):
+    """What a person says of a tattoo, scar, piece of jewellery or birthmark: there is none, it is covered, or it stays.
+
+    Of a proposal the only answers are `covered` and `left`.
+    """
+
+    NONE = "none"
+    COVERED = "covered"
+    LEFT = "left"
+
+
+class LeftReason(StrEnum):
+    """Why a mark stays visible, or why a proposal is not covered. Stable codes."""
+
+    SCAR = "scar"
+    BIRTHMARK = "birthmark"
+    JEWELLERY = "jewellery"
+    LESION = "lesion"
+    NOT_IDENTIFYING = "not_identifying"
+    NO_MARK = "no_mark"
+
+
 class RegionKind(StrEnum):
     FACE = "face"
     TEXT = "text"
@@ -171,21 +199,32 @@ class Rendition(Fact):
 
 
 class Frame(Fact):
-    """One painted frame: what was covered (`regions`) and what the second look still found (`residual`)."""
+    """One painted frame: what was covered (`regions`) and what the second look still found (`residual`).
+
+    `proposals`: what the machine suspects and did not paint; a person covers it or leaves it. `clinical`: the boxes
+    that the author marked, which the paint of a face leaves out.
+    """
 
     index: Annotated[int, Field(ge=0)]
     width: int
     height: int
     regions: tuple[Region, ...] = ()
     residual: tuple[Region, ...] = ()
+    proposals: tuple[Region, ...] = ()
+    clinical: tuple[Box, ...] = ()
     renditions: tuple[Rendition, ...]
 
 
 class FrameBoxes(Fact):
-    """The complete list of boxes that a person wants painted on one frame."""
+    """The complete list of boxes that a person wants painted on one frame.
+
+    `clinical`: boxes that the paint of a face leaves out, complete as well (what is not listed is covered again);
+    all else of the face is painted, and what other kinds cover stays covered.
+    """
 
     frame: Annotated[int, Field(ge=0)]
     boxes: tuple[Region, ...] = ()
+    clinical: tuple[Box, ...] = ()
 
 
 class UploadedPicture(Fact):
@@ -199,12 +238,23 @@ class UploadedPicture(Fact):
     boxes: tuple[FrameBoxes, ...] | None = None
 
 
+class Marks(Fact):
+    """The answer to the standing question about marks on the skin; `reasons` say why a mark was left."""
+
+    answer: MarkAnswer
+    reasons: tuple[LeftReason, ...] = ()
+
+
 class SubmittedPicture(Fact):
-    """A picture as the author saw it when submitting: later revisions come from moderation."""
+    """A picture as the author saw it when submitting: later revisions come from moderation.
+
+    `marks`: what the author answered about it; None where nothing is asked (see `SKIN_KINDS`).
+    """
 
     picture_id: Id
     revision: Revision
     kind: PictureKind
+    marks: Marks | None = None
 
 
 class ApprovedPicture(Fact):
@@ -323,7 +373,8 @@ class CaseRedacted(Event, topic="case.redacted", emitter="redactor", key="entity
 
     One event a picture; a case without pictures is answered once with `picture_id` None. `position` (from 0) and
     `pictures_total` tell a reader of the stream when a case is complete. `reason` is a stable code and is set only
-    when the outcome is `unreadable`. `seconds`: the redactor's own wall time for the picture.
+    when the outcome is `unreadable`. `notes`: what was made of the file, for example that only the first frame of
+    twelve was taken. `seconds`: the redactor's own wall time for the picture.
     """
 
     case_id: Id
@@ -334,6 +385,7 @@ class CaseRedacted(Event, topic="case.redacted", emitter="redactor", key="entity
     outcome: RedactionOutcome
     reason: str | None = None
     frames: tuple[Frame, ...] = ()
+    notes: tuple[Note, ...] = ()
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
     @property
