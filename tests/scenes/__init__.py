@@ -1,0 +1,1 @@
+"""Pictures made by the project itself, from fixed seeds: tests and benchmarks know what stands where in them."""
