@@ -25,7 +25,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     blobs = Blobs(settings)
     rooms = Rooms(blobs, RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file)))
     pool = PixelPool(
-        settings.weights_dir, workers=settings.workers, limits=settings.limits, thresholds=settings.thresholds
+        settings.weights_dir,
+        workers=settings.workers,
+        limits=settings.limits,
+        thresholds=settings.thresholds,
+        engine=settings.engine,
     )
     bus = Bus(settings, SERVICE)
     handlers = Handlers(rooms, pool, bus, at_a_time=settings.workers + 1)  # the next original loads meanwhile

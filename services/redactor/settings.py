@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.redactor.domain import Thresholds
+from services.redactor.inference import EngineKind
 from services.redactor.pixels.pool import Limits
 from services.redactor.weights import DEFAULT_DIRECTORY
 from shared.settings import ServiceSettings
@@ -24,6 +25,8 @@ class Settings(ServiceSettings):
     workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     """Processes for pixel work, and cases worked on at a time."""
     weights_dir: Path = DEFAULT_DIRECTORY
+    engine: EngineKind = EngineKind.AUTO
+    """What runs the networks: openvino, onnxruntime (both on the processor), cuda; auto: openvino if installed."""
     wrapping_key_file: Path = Path("wrapping_key")
     """32 bytes in base64: what the cases' data keys are wrapped with. Only ingest and redactor have it."""
     max_pixels: int = Field(default=60_000_000, ge=1)

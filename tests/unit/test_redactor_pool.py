@@ -55,7 +55,7 @@ async def test_a_picture_above_the_time_limit_is_unreadable_and_the_next_one_is_
 
 
 async def test_a_picture_above_the_memory_limit_is_unreadable_and_the_worker_lives_on(make_pool: MakePool) -> None:
-    pool = make_pool(Limits(memory_bytes=1000 * 2**20))
+    pool = make_pool(Limits(memory_bytes=1400 * 2**20))
     await pool.warm_up()
     (worker,) = pool._all
     before = set(worker._processes or {})

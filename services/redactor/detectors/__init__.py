@@ -4,8 +4,6 @@ Every finder has `detect(pixels) -> list[Region]`: pixels are height x width x 3
 of that picture, without padding. Thresholds are low: a person can remove a box, nobody can take back a face.
 """
 
-import os
-from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -13,11 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.events import Box, Region
-
-# ONNX Runtime sends usage data to its maker unless this is set before it is imported; pictures stay, and so do counts.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
 
 Pixels = npt.NDArray[np.uint8]
 """An upright picture: height x width x 3, RGB."""
@@ -32,17 +25,6 @@ class Finder(Protocol):
     def detect(self, pixels: Pixels) -> list[Region]:
         """Regions of one kind in upright full-size pixels, unpadded. Never changes `pixels`."""
         ...
-
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """A model on one thread: processes, not threads, share the cores, and each has its own memory limit."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # The arena never gives memory back; with pictures of all sizes it would grow to the sum of them.
-    options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def scaled(pixels: Pixels, longest: int, *, largest_growth: float = 1.0) -> tuple[Pixels, float]:

@@ -4,15 +4,15 @@ Patients lie: at 90 degrees CenterFace alone finds half of the faces that it fin
 CenterFace: MIT (trained on WIDER FACE). BlazeFace full range: Apache-2.0, run by LiteRT.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from services.redactor.detectors import Boxes, Pixels, on_grid, scaled, session, to_box, turned_back
+from services.redactor.detectors import Boxes, Pixels, on_grid, scaled, to_box, turned_back
 from services.redactor.domain import area, merged
+from services.redactor.inference import Engine
 from services.redactor.weights import BLAZEFACE, CENTERFACE
 from shared.events import Region, RegionKind
 
@@ -40,8 +40,8 @@ class CenterFace:
     detector = "centerface-1.5.0"
     STRIDE_PX = 4
 
-    def __init__(self, weights: Path, threshold: float, *, side_px: int = CENTERFACE_SIDE_PX) -> None:
-        self._network = session(weights / CENTERFACE)
+    def __init__(self, engine: Engine, threshold: float, *, side_px: int = CENTERFACE_SIDE_PX) -> None:
+        self._network = engine.network(CENTERFACE)
         self._threshold = threshold
         self._side_px = side_px
 
@@ -58,7 +58,7 @@ class CenterFace:
 
     def _one_turn(self, pixels: Pixels) -> tuple[Boxes, npt.NDArray[np.float32]]:
         tensor = np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
-        heat, size, offset, _ = self._network.run(None, {"input.1": tensor})
+        heat, size, offset, _ = self._network.run(tensor)
         rows, columns = np.where(heat[0, 0] > self._threshold)
         high, wide = (np.exp(size[0, axis, rows, columns]) * self.STRIDE_PX for axis in (0, 1))
         middle_y = (rows + offset[0, 0, rows, columns] + 0.5) * self.STRIDE_PX
@@ -72,8 +72,8 @@ class BlazeFace:
 
     detector = "blazeface-full-range-0.6.0"
 
-    def __init__(self, weights: Path, threshold: float) -> None:
-        self._network = Interpreter(model_path=str(weights / BLAZEFACE), num_threads=1)
+    def __init__(self, engine: Engine, threshold: float) -> None:
+        self._network = Interpreter(model_path=str(engine.path(BLAZEFACE)), num_threads=1)
         self._network.allocate_tensors()
         self._input = self._network.get_input_details()[0]["index"]
         outputs: list[dict[str, Any]] = sorted(self._network.get_output_details(), key=lambda o: -o["shape"][-1])
@@ -112,8 +112,8 @@ class BlazeFace:
 class Faces:
     """Both networks, joined."""
 
-    def __init__(self, weights: Path, *, threshold: float, threshold_small: float) -> None:
-        self._finders = (CenterFace(weights, threshold), BlazeFace(weights, threshold_small))
+    def __init__(self, engine: Engine, *, threshold: float, threshold_small: float) -> None:
+        self._finders = (CenterFace(engine, threshold), BlazeFace(engine, threshold_small))
 
     def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> list[Region]:
         """Faces that either network sees, each once. See `Finder`."""

@@ -7,15 +7,15 @@ PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiabl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, resized, scaled, session, to_box, turned_back
+from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, turned_back
 from services.redactor.domain import area, merged, overlap
+from services.redactor.inference import Engine
 from services.redactor.weights import TEXT_DETECTION, TEXT_RECOGNITION
 from shared.events import Box, Region, RegionKind
 
@@ -65,9 +65,9 @@ class Text:
 
     detector = "ppocrv6-det-small-3.10.0"
 
-    def __init__(self, weights: Path, *, pixel: float, box: float, mark: float) -> None:
-        self._network = session(weights / TEXT_DETECTION)
-        self._reader = MarkReader(weights, mark)
+    def __init__(self, engine: Engine, *, pixel: float, box: float, mark: float) -> None:
+        self._network = engine.network(TEXT_DETECTION)
+        self._reader = MarkReader(engine, mark)
         self._pixel, self._box = pixel, box
 
     def detect(self, pixels: Pixels, small_print: bool | None = None) -> list[Region]:
@@ -110,7 +110,7 @@ class Text:
 
     def _lines(self, pixels: Pixels) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
         tensor = pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 127.5 - 1.0
-        likely = self._network.run(None, {"x": np.ascontiguousarray(tensor)})[0][0, 0]
+        likely = self._network.run(np.ascontiguousarray(tensor))[0][0, 0]
         core = cv2.dilate((likely > self._pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
         outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         for outline in outlines:
@@ -137,9 +137,9 @@ class MarkReader:
 
     HEIGHT_PX = 48
 
-    def __init__(self, weights: Path, threshold: float) -> None:
-        self._network = session(weights / TEXT_RECOGNITION)
-        listed = self._network.get_modelmeta().custom_metadata_map["character"]
+    def __init__(self, engine: Engine, threshold: float) -> None:
+        self._network = engine.network(TEXT_RECOGNITION)
+        listed = self._network.metadata["character"]
         self._letters = ["", *listed.splitlines(), " "]  # 0 is the blank between letters
         self._threshold = threshold
 
@@ -162,9 +162,10 @@ class MarkReader:
         crop = pixels[top : top + height, left : left + width]
         wide = max(16, round(width * self.HEIGHT_PX / height))
         crop = resized(np.ascontiguousarray(crop), (wide, self.HEIGHT_PX))
-        tensor = np.zeros((1, 3, self.HEIGHT_PX, max(wide, 160)), np.float32)
+        # Few widths: an engine prepares its kernels for each new one.
+        tensor = np.zeros((1, 3, self.HEIGHT_PX, max(160, wide + -wide % 32)), np.float32)
         tensor[0, :, :, :wide] = crop.transpose(2, 0, 1)[::-1].astype(np.float32) / 127.5 - 1.0
-        steps = self._network.run(None, {"x": tensor})[0][0]
+        steps = self._network.run(tensor)[0][0]
         best, scores = steps.argmax(axis=1), steps.max(axis=1)
         word, lowest, last = "", 1.0, 0
         for letter, score in zip(best, scores, strict=True):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.redactor.domain import Reason, Thresholds, Unreadable
+from services.redactor.inference import EngineKind, chosen
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import require
 from shared.errors import NotNow
@@ -37,6 +38,8 @@ PICTURES_PER_WORKER = 500
 
 FRAME_TIME = 0.1
 """What each further frame of a file adds to its time limit: 50 frames get six times as long as one."""
+
+M_ARENA_MAX = -8  # from <malloc.h>
 
 Boxes = Mapping[int, Sequence[Region]]
 
@@ -57,13 +60,21 @@ class Limits:
 class PixelPool:
     """Redacts in `workers` processes. Open it before use, close it at the end; a broken worker is replaced.
 
-    Raises WeightsMissing at once where the weights are not there, not in the worker where nobody would see it.
+    Raises at once, not in the worker where nobody would see it: WeightsMissing where the weights are not there,
+    WrongSetting where this installation has no such engine.
     """
 
     def __init__(
-        self, weights_dir: Path, *, workers: int, limits: Limits | None = None, thresholds: Thresholds | None = None
+        self,
+        weights_dir: Path,
+        *,
+        workers: int,
+        limits: Limits | None = None,
+        thresholds: Thresholds | None = None,
+        engine: EngineKind = EngineKind.AUTO,
     ) -> None:
         self._weights_dir = require(weights_dir)
+        self._engine = chosen(engine)
         self._limits = limits or Limits()
         self._thresholds = thresholds or Thresholds()
         self.workers = workers
@@ -112,7 +123,7 @@ class PixelPool:
             max_workers=1,
             mp_context=context,
             initializer=_start,
-            initargs=(self._weights_dir, self._thresholds, self._limits),
+            initargs=(self._weights_dir, self._thresholds, self._limits, self._engine),
             max_tasks_per_child=PICTURES_PER_WORKER,
         )
         self._all.add(worker)
@@ -129,7 +140,7 @@ class PixelPool:
 _redactor: Redactor | None = None
 
 
-def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits) -> None:
+def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits, engine: EngineKind) -> None:
     global _redactor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -138,10 +149,11 @@ def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits) -> None:
     # Decoders quote what they stumble over, and that may be a name out of a header.
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
+    _share_heaps()
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
     with _native_chatter_hushed():
-        _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels)
+        _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels, engine=engine)
 
 
 @contextlib.contextmanager
@@ -193,6 +205,13 @@ def _out_of_memory(error: Exception) -> bool:
     """OpenCV and onnxruntime tell of it only in words."""
     said = str(error).lower()
     return any(words in said for words in ("insufficient memory", "bad_alloc", "bad allocation", "failed to allocate"))
+
+
+def _share_heaps() -> None:
+    """Else each thread of a library reserves address space of 64 MB for a heap of its own, 370 MB in all: the limit
+    would have to count what nothing uses."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _trim() -> None:

@@ -14,6 +14,7 @@ from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
 from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, Text, looks_like_print
 from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes
+from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.paint import Encoded, encode, paint
@@ -62,14 +63,19 @@ class Redactor:
     """
 
     def __init__(
-        self, weights_dir: Path, thresholds: Thresholds | None = None, *, max_pixels: int = 60_000_000
+        self,
+        weights_dir: Path,
+        thresholds: Thresholds | None = None,
+        *,
+        max_pixels: int = 60_000_000,
+        engine: EngineKind = EngineKind.AUTO,
     ) -> None:
         cv2.setNumThreads(1)
-        weights = require(weights_dir)
+        self.engine = make_engine(engine, require(weights_dir))
         limits = thresholds or Thresholds()
         self.max_pixels = max_pixels
-        self._faces = Faces(weights, threshold=limits.face, threshold_small=limits.face_small)
-        self._text = Text(weights, pixel=limits.text_pixel, box=limits.text, mark=limits.mark)
+        self._faces = Faces(self.engine, threshold=limits.face, threshold_small=limits.face_small)
+        self._text = Text(self.engine, pixel=limits.text_pixel, box=limits.text, mark=limits.mark)
         self._codes = Codes()
 
     def find(self, pixels: Pixels, kind: PictureKind | None = None) -> list[Region]:
