@@ -170,7 +170,10 @@ class Person:
         return self._json(self.call("PUT", "ingest", f"/cases/{case_id}/consent", signed))
 
     def submit(self, case_id: str) -> Json:
-        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/submission"))
+        """Submit, and answer of each picture that is asked about that it shows no tattoo, scar or jewellery."""
+        asked = [picture for picture in self.preview(case_id)["pictures"] if picture["marks_asked"]]
+        marks = [{"picture_id": picture["picture_id"], "answer": "none"} for picture in asked]
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/submission", {"marks": marks}))
 
     def withdraw(self, case_id: str) -> Json:
         return self._json(self.call("POST", "ingest", f"/cases/{case_id}/withdrawal"))

@@ -74,9 +74,9 @@ async def test_a_refused_request_may_be_tried_again_with_its_key(ingest: IngestS
     await ingest.call("POST", f"/cases/{case_id}/redaction")
     await ingest.paint(case_id)
     await ingest.consent(case_id)
-    sent = await ingest.call("POST", f"/cases/{case_id}/submission", key="submit-1")
+    sent = await ingest.submit(case_id, key="submit-1")
     assert sent.status_code == 202
-    again = await ingest.call("POST", f"/cases/{case_id}/submission", key="submit-1")
+    again = await ingest.submit(case_id, key="submit-1")
     assert again.json() == sent.json()
     assert len([event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]) == 1
 
@@ -177,11 +177,13 @@ async def test_state_and_event_are_one_act(ingest: IngestService, monkeypatch: p
 
     with monkeypatch.context() as broken:
         broken.setattr(Outbox, "add", crash)
-        for path in ("submission", "withdrawal"):
-            crashed = await ingest.call("POST", f"/cases/{case_id}/{path}", key=f"one-act-{path}")
+        for crashed in (
+            await ingest.submit(case_id, key="one-act-submission"),
+            await ingest.call("POST", f"/cases/{case_id}/withdrawal", key="one-act-withdrawal"),
+        ):
             assert crashed.status_code == 500
     assert (await ingest.case(case_id))["state"] == "redacted"
     assert not [event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]
-    again = await ingest.call("POST", f"/cases/{case_id}/submission", key="one-act-submission")
+    again = await ingest.submit(case_id, key="one-act-submission")
     assert again.status_code == 202
     assert len([event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]) == 1

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PIL import Image
@@ -21,10 +22,14 @@ from shared.events import (
     CaseUploaded,
     CommentAdded,
     FrameBoxes,
+    LeftReason,
+    MarkAnswer,
+    Marks,
     MemberChanged,
     MemberStatus,
     Profession,
     RedactionOutcome,
+    Region,
     RegionKind,
     Role,
 )
@@ -59,7 +64,7 @@ async def test_a_case_goes_from_draft_to_published_and_is_discussed(ingest: Inge
 
     signed = (await ingest.consent(case_id)).json()
     assert signed["consent"]["valid"] is True
-    sent = await ingest.call("POST", f"/cases/{case_id}/submission")
+    sent = await ingest.submit(case_id)
     assert (sent.status_code, sent.json()["state"]) == (202, "submitted")
 
     await ingest.take(ingest.approval(case_id, sent.json()["version"]))
@@ -375,7 +380,68 @@ async def test_boxes_make_a_new_revision_that_needs_a_new_consent(ingest: Ingest
     refused = await ingest.call("POST", f"/cases/{case_id}/submission")
     assert refused.json()["reason"] == "pictures-changed"
     await ingest.consent(case_id)
-    assert (await ingest.call("POST", f"/cases/{case_id}/submission")).status_code == 202
+    assert (await ingest.submit(case_id)).status_code == 202
+
+
+async def test_the_question_about_marks_is_put_and_must_be_answered(ingest: IngestService) -> None:
+    asked = (await ingest.call("GET", "/questions")).json()["marks"]
+    assert asked["kinds"] == ["photo", "wound"]
+    assert {each["code"] for each in asked["answers"]} == {"none", "covered", "left"}
+    assert "scar" in {each["code"] for each in asked["reasons"]}
+    for said in (asked, *asked["answers"], *asked["reasons"]):
+        assert said["fr"] != said["en"]
+
+    case_id = await ingest.ready_case()
+    (picture_id,) = [picture["picture_id"] for picture in (await ingest.case(case_id))["pictures"]]
+    path = f"/cases/{case_id}/submission"
+    for body in cast(list[object], [None, {}, {"marks": []}]):
+        open_ = await ingest.call("POST", path, body)
+        assert (open_.status_code, open_.json()["type"]) == (409, "urn:consilium:problem:marks-unanswered")
+        assert open_.json()["picture_ids"] == [picture_id]
+    french = await ingest.call("POST", path, headers={"accept-language": "fr"})
+    assert "tatouage" in french.json()["detail"]
+    unsaid = await ingest.call("POST", path, {"marks": [{"picture_id": picture_id, "answer": "left"}]})
+    assert (unsaid.status_code, unsaid.json()["errors"][0]["code"]) == (422, "reason-missing")
+    assert await ingest.blobs.list_prefix(TEXTS, f"{case_id}/") == []
+    answer = {"picture_id": picture_id, "answer": "left", "reasons": ["scar"]}
+    sent = await ingest.call("POST", path, {"marks": [answer]})
+    assert sent.status_code == 202
+    assert sent.json()["pictures"][0]["marks"] == {"answer": "left", "reasons": ["scar"]}
+    (submitted,) = [event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]
+    assert submitted.pictures[0].marks == Marks(answer=MarkAnswer.LEFT, reasons=(LeftReason.SCAR,))
+
+
+async def test_the_preview_shows_what_is_suspected_what_stays_and_what_became_of_the_file(
+    ingest: IngestService,
+) -> None:
+    case_id = await ingest.ready_case()
+    picture_id = (await ingest.case(case_id))["pictures"][0]["picture_id"]
+    tattoo = Region(kind=RegionKind.TATTOO, box=(4, 4, 20, 20), score=0.4, detector="tattoos")
+    code = Region(kind=RegionKind.CODE, box=(40, 4, 9, 9), score=0.5, detector="codes")
+    drawn = {"frame": 0, "boxes": [{"kind": "face", "box": [8, 8, 40, 40]}], "clinical": [[16, 16, 8, 8]]}
+    path = f"/cases/{case_id}/pictures/{picture_id}/boxes"
+    assert (await ingest.call("PUT", path, {"frames": [drawn]})).status_code == 202
+    (*_, asked) = [event for event in await ingest.events(case_id) if isinstance(event, CaseUploaded)]
+    (frame,) = asked.pictures[0].boxes or ()
+    assert frame.clinical == ((16, 16, 8, 8),)
+    painted = await ingest.rendering(case_id, picture_id, 2, notes=("first_frame_of:12",))
+    found = {"regions": frame.boxes, "residual": (code,), "proposals": (tattoo,), "clinical": frame.clinical}
+    frames = tuple(each.model_copy(update=found) for each in painted.frames)
+    await ingest.take(painted.model_copy(update={"frames": frames}))
+
+    (shown,) = (await ingest.call("GET", f"/cases/{case_id}/preview")).json()["pictures"]
+    (view,) = shown["frames"]
+    assert [each["box"] for each in view["proposals"]] == [[4, 4, 20, 20]]
+    assert [each["box"] for each in view["residual"]] == [[40, 4, 9, 9]]
+    assert view["clinical"] == [[16, 16, 8, 8]]
+    assert shown["marks_asked"] is True
+    assert [note["code"] for note in shown["notes"]] == ["first_frame_of:12"]
+    assert "première" in shown["notes"][0]["fr"]
+
+    cover = {"frame": 0, "boxes": [*view["regions"], view["proposals"][0]], "clinical": view["clinical"]}
+    assert (await ingest.call("PUT", path, {"frames": [cover]})).json()["revision"] == 3
+    (*_, asked) = [event for event in await ingest.events(case_id) if isinstance(event, CaseUploaded)]
+    assert tattoo in (asked.pictures[0].boxes or ())[0].boxes
 
 
 # -- what others answer ---------------------------------------------------------------------------------------------
@@ -409,7 +475,7 @@ async def test_a_case_sent_back_can_be_changed_and_submitted_again(ingest: Inges
     assert (case["state"], case["decision"]["reasons"]) == ("changes", ["face_visible"])
     edited = await ingest.call("PATCH", f"/cases/{case_id}", {"body": "Better now?"})
     assert edited.json()["body"] == "Better now?"
-    again = await ingest.call("POST", f"/cases/{case_id}/submission")
+    again = await ingest.submit(case_id)
     assert again.status_code == 202
     assert b"Better now?" in await ingest.blobs.get(TEXTS, f"{case_id}/2.json")
     await ingest.take(ingest.approval(case_id, version))

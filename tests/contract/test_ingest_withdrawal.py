@@ -220,8 +220,11 @@ async def test_comments_that_race_a_withdrawal_do_not_outlive_it(ingest: IngestS
 async def test_a_submission_that_races_a_withdrawal_leaves_no_text(ingest: IngestService) -> None:
     for _ in range(3):
         case_id = await ingest.ready_case()
+        (picture,) = (await ingest.case(case_id))["pictures"]
+        answered = {"marks": [{"picture_id": picture["picture_id"], "answer": "none"}]}
         sent, gone = await asyncio.gather(
-            ingest.call("POST", f"/cases/{case_id}/submission"), ingest.call("POST", f"/cases/{case_id}/withdrawal")
+            ingest.call("POST", f"/cases/{case_id}/submission", answered),
+            ingest.call("POST", f"/cases/{case_id}/withdrawal"),
         )
         assert (sent.status_code in (202, 410), gone.status_code) == (True, 200)
         await ingest.eraser().purge_all()

@@ -22,9 +22,12 @@ from shared.events import (
     CaseApproved,
     CaseRedacted,
     CaseRejected,
+    CaseSubmitted,
     Frame,
     FrameBoxes,
     Language,
+    MarkAnswer,
+    Marks,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -120,10 +123,19 @@ def ready() -> Case:
     return found
 
 
+def no_marks(found: Case) -> dict[str, Marks]:
+    """What an author answers who sees no tattoo, scar, jewellery or birthmark anywhere."""
+    return {one.picture_id: Marks(answer=MarkAnswer.NONE) for one in found.pictures if one.marks_asked}
+
+
+def submit(found: Case, at: datetime = NOW) -> CaseSubmitted:
+    return found.submit(TEXTS, at, no_marks(found))
+
+
 def submitted() -> Case:
     found = ready()
     found.record_consent(consent(), TEXTS, NOW)
-    found.submit(TEXTS, NOW)
+    submit(found)
     return found
 
 
@@ -141,7 +153,7 @@ def test_a_case_walks_from_draft_to_published() -> None:
     assert found.take_rendering(redacted(), NOW)
     assert state(found) is CaseState.REDACTED
     found.record_consent(consent(), TEXTS, NOW)
-    asked = found.submit(TEXTS, NOW)
+    asked = submit(found)
     assert (asked.version, asked.text_version, asked.pictures[0].revision) == (found.version, 1, 1)
     assert asked.consent is not None
     assert "P-1" not in asked.model_dump_json()
@@ -190,7 +202,7 @@ def test_only_a_question_about_no_patient_and_without_picture_needs_no_consent(k
 def test_no_submission_without_consent() -> None:
     found = ready()
     with pytest.raises(ConsentMissing) as refusal:
-        found.submit(TEXTS, NOW)
+        submit(found)
     assert refusal.value.facts == {"reason": "none-recorded"}
     assert state(found) is CaseState.REDACTED
 
@@ -217,7 +229,7 @@ def test_changed_pictures_need_a_new_consent(change: str) -> None:
         found.take_rendering(redacted("picture-3"), NOW)
     assert state(found) is CaseState.REDACTED
     with pytest.raises(ConsentMissing) as refusal:
-        found.submit(TEXTS, NOW)
+        submit(found)
     assert refusal.value.facts == {"reason": "pictures-changed"}
 
 
@@ -225,7 +237,7 @@ def test_an_edited_text_keeps_the_consent_and_gets_a_new_version() -> None:
     found = ready()
     found.record_consent(consent(), TEXTS, NOW)
     found.edit(NOW, {"body": "And now?", "title": found.title})
-    assert found.submit(TEXTS, NOW).text_version == 2
+    assert submit(found).text_version == 2
 
 
 def test_editing_nothing_changes_nothing() -> None:
@@ -262,7 +274,7 @@ def test_a_consent_ages_until_it_no_longer_allows_submission() -> None:
     found = ready()
     found.record_consent(consent(), TEXTS, NOW)
     with pytest.raises(ConsentMissing):
-        found.submit(TEXTS, NOW + timedelta(days=366))
+        submit(found, NOW + timedelta(days=366))
 
 
 def test_a_consent_is_recorded_only_for_pictures_that_can_be_looked_at() -> None:
@@ -343,7 +355,7 @@ def test_a_submitted_case_cannot_be_changed() -> None:
     with pytest.raises(WrongState):
         found.change_boxes(NOW, "picture-1", [])
     with pytest.raises(WrongState):
-        found.submit(TEXTS, NOW)
+        submit(found)
 
 
 def test_a_decision_on_another_submission_is_ignored() -> None:
@@ -364,7 +376,7 @@ def test_what_moderation_had_painted_becomes_the_picture_and_asks_for_consent_ag
     assert state(found) is CaseState.CHANGES
     assert found.picture("picture-1").boxes == (FrameBoxes(frame=0, boxes=(FACE, BOX)),)
     with pytest.raises(ConsentMissing):
-        found.submit(TEXTS, NOW)
+        submit(found)
 
 
 def test_after_a_review_the_authors_revisions_cannot_meet_moderations() -> None:
@@ -381,7 +393,7 @@ def test_a_rejected_case_is_over_but_can_be_withdrawn() -> None:
     found.take_rejection(rejection(found.version, RejectOutcome.REJECTED), NOW)
     assert state(found) is CaseState.REJECTED
     with pytest.raises(WrongState):
-        found.submit(TEXTS, NOW)
+        submit(found)
     found.withdraw(NOW)
 
 
@@ -427,6 +439,6 @@ def test_every_change_raises_the_version() -> None:
     versions.append(found.version)
     found.record_consent(consent(), TEXTS, NOW)
     versions.append(found.version)
-    versions.append(found.submit(TEXTS, NOW).version)
+    versions.append(submit(found).version)
     versions.append(found.withdraw(NOW).version)
     assert versions == list(range(1, 8))

@@ -19,6 +19,8 @@ from shared.events import (
     Frame,
     FrameBoxes,
     Language,
+    MarkAnswer,
+    Marks,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -195,7 +197,11 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def submit(self) -> None:
-        event = self._try(lambda: self.case.submit(TEXTS, self.now))
+        asked = [picture.picture_id for picture in self.case.pictures if picture.marks_asked]
+        said = {picture_id: Marks(answer=MarkAnswer.NONE) for picture_id in asked}
+        if asked:
+            assert not self._try(lambda: self.case.submit(TEXTS, self.now, dict(list(said.items())[1:])))
+        event = self._try(lambda: self.case.submit(TEXTS, self.now, said))
         if event is None:
             return
         self.submissions.append(event)

@@ -16,18 +16,20 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.ingest.domain.boxes import complete_boxes
 from services.ingest.domain.consent import Consent
 from services.ingest.domain.refusals import (
-    BoxOutside,
     CaseNotPublished,
     CaseWithdrawnForGood,
     ConsentMissing,
+    MarksUnanswered,
     NotRenderedYet,
     PictureUnknown,
     TooManyPictures,
     WrongState,
 )
 from shared.events import (
+    SKIN_KINDS,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
@@ -37,6 +39,8 @@ from shared.events import (
     Frame,
     FrameBoxes,
     Language,
+    Marks,
+    Note,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -83,12 +87,14 @@ class Rendering(Stored):
     outcome: RedactionOutcome
     reason: str | None = None
     frames: tuple[Frame, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class Picture(Stored):
     """An uploaded picture. Sizes in pixels as the file's header says; `frames` is 1 where it says nothing.
 
-    `boxes` None: the machine decides what to cover; else the complete list.
+    `boxes` None: the machine decides what to cover; else the complete list. `marks`: what the author last answered
+    about marks on the skin.
     """
 
     picture_id: str
@@ -103,34 +109,25 @@ class Picture(Stored):
     revision_floor: int = 0
     boxes: tuple[FrameBoxes, ...] | None = None
     rendering: Rendering | None = None
+    marks: Marks | None = None
 
     @property
     def current(self) -> Rendering | None:
         """The rendering of the current revision, if the redactor has answered."""
         return self.rendering if self.rendering and self.rendering.revision == self.revision else None
 
-    def complete_boxes(self, frames: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
-        """The list for all frames: those named as given, the others as they are painted now.
+    @property
+    def marks_asked(self) -> bool:
+        """Whether the author has to say what marks it shows: it may show skin, and there is something to see."""
+        unreadable = self.current is not None and self.current.outcome is RedactionOutcome.UNREADABLE
+        return self.kind in SKIN_KINDS and not unreadable
 
-        An omission so never uncovers anything. Raises NotRenderedYet, BoxOutside.
-        """
+    def complete_boxes(self, frames: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
+        """The list for all frames; see `boxes.complete_boxes`. Raises NotRenderedYet, BoxOutside."""
         shown = self.current
         if shown is None or shown.outcome is not RedactionOutcome.REDACTED:
             raise NotRenderedYet(picture_id=self.picture_id)
-        named = {entry.frame: entry for entry in frames}
-        known = {frame.index: frame for frame in shown.frames}
-        for index, entry in named.items():
-            frame = known.get(index)
-            if frame is None:
-                raise BoxOutside(frame=index)
-            for x, y, width, height in (region.box for region in entry.boxes):
-                inside = x >= 0 and y >= 0 and x + width <= frame.width and y + height <= frame.height
-                if width < 1 or height < 1 or not inside:
-                    raise BoxOutside(frame=index, box=[x, y, width, height])
-        return tuple(
-            FrameBoxes(frame=index, boxes=named[index].boxes if index in named else frame.regions)
-            for index, frame in sorted(known.items())
-        )
+        return complete_boxes(shown.frames, frames)
 
 
 class Decision(Stored):
@@ -224,12 +221,19 @@ class Case(Stored):
         self.consent = consent.model_copy(update={"covers": self.picture_revisions(), "recorded_at": now})
         self._changed(now)
 
-    def submit(self, texts: ConsentTextHashes, now: datetime) -> CaseSubmitted:
-        """Ask for publication. Raises ConsentMissing without a consent that covers exactly these pictures."""
+    def submit(
+        self, texts: ConsentTextHashes, now: datetime, marks: Mapping[str, Marks] | None = None
+    ) -> CaseSubmitted:
+        """Ask for publication. `marks`: the answer about each picture that may show skin, by id.
+
+        Raises ConsentMissing without a consent that covers exactly these pictures, MarksUnanswered where an answer
+        is missing, PictureUnknown where one is about no picture of this case.
+        """
         self._must_be({CaseState.REDACTED, CaseState.CHANGES})
         self._all_rendered()
         if (problem := self.consent_problem(texts, now)) is not None:
             raise ConsentMissing(reason=problem)
+        self._take_marks(marks or {})
         self.state = CaseState.SUBMITTED
         self._changed(now)
         self.submitted_version = self.version
@@ -242,7 +246,8 @@ class Case(Stored):
             language=self.language,
             text_version=self.text_version,
             pictures=tuple(
-                SubmittedPicture(picture_id=p.picture_id, revision=p.revision, kind=p.kind) for p in self.pictures
+                SubmittedPicture(picture_id=p.picture_id, revision=p.revision, kind=p.kind, marks=p.marks)
+                for p in self.pictures
             ),
             consent=self.consent.facts() if self.consent and self.needs_consent else None,
         )
@@ -346,6 +351,16 @@ class Case(Stored):
             if picture.current is None:
                 raise NotRenderedYet(picture_id=picture.picture_id)
 
+    def _take_marks(self, marks: Mapping[str, Marks]) -> None:
+        """Keep the answers; every submission gives them anew, since pictures may have changed."""
+        for picture_id in marks:
+            self.picture(picture_id)
+        missing = [p.picture_id for p in self.pictures if p.marks_asked and p.picture_id not in marks]
+        if missing:
+            raise MarksUnanswered(picture_ids=missing)
+        for picture in self.pictures:
+            picture.marks = marks.get(picture.picture_id)
+
     def _hand_to_redactor(self, now: datetime) -> CaseUploaded:
         self.state = CaseState.UPLOADED
         self._changed(now)
@@ -373,9 +388,14 @@ class Case(Stored):
         if event.revision > picture.revision:
             # Moderation had it painted again: its boxes are the picture's boxes from now on.
             picture.revision = event.revision
-            picture.boxes = tuple(FrameBoxes(frame=f.index, boxes=f.regions) for f in event.frames) or picture.boxes
+            painted = (FrameBoxes(frame=f.index, boxes=f.regions, clinical=f.clinical) for f in event.frames)
+            picture.boxes = tuple(painted) or picture.boxes
         picture.rendering = Rendering(
-            revision=event.revision, outcome=event.outcome, reason=event.reason, frames=event.frames
+            revision=event.revision,
+            outcome=event.outcome,
+            reason=event.reason,
+            frames=event.frames,
+            notes=event.notes,
         )
 
     def _changed(self, now: datetime) -> None:

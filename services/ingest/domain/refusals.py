@@ -63,6 +63,12 @@ class ConsentMissing(Refused):
     code = "consent-needed"
 
 
+class MarksUnanswered(Refused):
+    """The author has not said of these pictures whether they show a tattoo, scar, jewellery or birthmark."""
+
+    code = "marks-unanswered"
+
+
 class CaseNotPublished(Refused):
     code = "case-not-published"
 

@@ -21,10 +21,12 @@ from services.ingest.routes.views import (
     ConsentTextView,
     NewCase,
     NewConsent,
+    NewSubmission,
     WithdrawalView,
 )
 from services.ingest.store import Answer
 from shared.events import CaseUploaded
+from shared.questions import Questions, questions
 from shared.web import ProblemKind, Text
 
 router = APIRouter(tags=["cases"])
@@ -101,6 +103,12 @@ async def start_redaction(case_id: str, member: Member, repeatable: Repeatable, 
     )
 
 
+@router.get("/questions")
+async def list_questions(member: Member) -> Questions:
+    """What you are asked when you submit, and what you may answer, in both languages."""
+    return questions()
+
+
 @router.get("/consent-texts", tags=["consent"])
 async def list_consent_texts() -> ConsentTextList:
     """The texts that a patient may sign, oldest version first. Open to everyone: patients read them."""
@@ -133,8 +141,13 @@ async def record_consent(case_id: str, new: NewConsent, member: Member, open_: O
 
 
 @router.post("/cases/{case_id}/submission", status_code=202, response_model=CaseView)
-async def submit(case_id: str, member: Member, repeatable: Repeatable, open_: Open) -> Response:
-    """Ask for publication. Refused without a valid consent that covers exactly these pictures."""
+async def submit(
+    case_id: str, member: Member, repeatable: Repeatable, open_: Open, asked: NewSubmission | None = None
+) -> Response:
+    """Ask for publication. Refused without a valid consent that covers exactly these pictures.
+
+    Of every photo and every picture of a wound say what marks it shows (`marks`; the question is at GET /questions).
+    """
     at = now()
     return respond(
         await open_.store.submit(
@@ -143,6 +156,7 @@ async def submit(case_id: str, member: Member, repeatable: Repeatable, open_: Op
             repeatable,
             consent_texts.hashes(),
             at,
+            asked.by_picture() if asked else {},
             lambda case: _shown(case, at, 202),
         )
     )

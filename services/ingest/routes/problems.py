@@ -97,6 +97,18 @@ CONSENT_NEEDED = ProblemKind(
         "recouvertes, enregistrez son consentement, puis soumettez.",
     ),
 )
+MARKS_UNANSWERED = ProblemKind(
+    "marks-unanswered",
+    409,
+    Text(en="A question about your pictures is open", fr="Une question sur vos images est sans réponse"),
+    Text(
+        en="Say of each picture listed in picture_ids whether it shows a tattoo, a scar, jewellery or a birthmark: "
+        "none, covered, or left with a reason (marks, in words at GET /questions). Then submit again.",
+        fr="Dites de chaque image de picture_ids si elle montre un tatouage, une cicatrice, un bijou ou une tache de "
+        "naissance : none, covered, ou left avec une raison (marks, en mots sous GET /questions). Puis soumettez "
+        "de nouveau.",
+    ),
+)
 CONSENT_NOT_ACCEPTABLE = ProblemKind(
     "consent-not-acceptable",
     422,
@@ -205,6 +217,7 @@ _BY_CODE = {
         NOT_REDACTED,
         BOX_OUTSIDE,
         CONSENT_NEEDED,
+        MARKS_UNANSWERED,
         CONSENT_NOT_ACCEPTABLE,
     )
 }

@@ -6,13 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.ingest import consent_texts
-from services.ingest.domain.case import Case, CaseState, Decision, Picture
+from services.ingest.domain.case import MAX_PICTURES, Case, CaseState, Decision, Picture
 from services.ingest.domain.comment import MAX_COMMENT_CHARACTERS, Comment
 from services.ingest.domain.consent import Purpose
 from shared.events import (
+    Box,
     CommentKind,
     FrameBoxes,
     Language,
+    Marks,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -20,6 +22,9 @@ from shared.events import (
     RenditionSize,
     Specialty,
 )
+from shared.notes import NoteShown, in_words
+from shared.questions import MarksGiven
+from shared.web import Text, field_error
 
 # Line breaks and tabs are text; other control characters are not.
 _NO_CONTROLS = r"^[^\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]*$"
@@ -28,6 +33,12 @@ Line = Annotated[
 ]
 Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_NO_CONTROLS)]
 MAX_BOXES_PER_FRAME = 200
+MAX_CLINICAL_PER_FRAME = 4
+_TOO_MANY_CLINICAL = Text(
+    en=f"A frame takes at most {MAX_CLINICAL_PER_FRAME} clinical boxes.",
+    fr=f"Une vue accepte au plus {MAX_CLINICAL_PER_FRAME} zones cliniques.",
+)
+_ANSWERED_TWICE = Text(en="Answer only once for each picture.", fr="Ne répondez qu'une fois pour chaque image.")
 
 
 class Asking(BaseModel):
@@ -56,7 +67,11 @@ class CaseChanges(Asking):
 
 
 class NewBoxes(Asking):
-    """Frames that are not named keep the boxes that are painted now."""
+    """Frames that are not named keep the boxes that are painted now; of a named frame both lists are complete.
+
+    `clinical`: what of a face is the question (an eye, a lesion): the paint of the face leaves it out, nothing else
+    does. A picture with such a box on a face is published only when two moderators agree.
+    """
 
     frames: Annotated[list[FrameBoxes], Field(max_length=50)]
 
@@ -64,6 +79,8 @@ class NewBoxes(Asking):
     def _bounded(self) -> "NewBoxes":
         if any(len(entry.boxes) > MAX_BOXES_PER_FRAME for entry in self.frames):
             raise ValueError(f"a frame takes at most {MAX_BOXES_PER_FRAME} boxes")
+        if any(len(entry.clinical) > MAX_CLINICAL_PER_FRAME for entry in self.frames):
+            raise field_error("too-many-clinical", _TOO_MANY_CLINICAL)
         return self
 
 
@@ -77,6 +94,25 @@ class NewConsent(Asking):
     signed_on: date
 
 
+class MarksOfPicture(MarksGiven):
+    picture_id: Annotated[str, StringConstraints(max_length=64)]
+
+
+class NewSubmission(Asking):
+    """`marks`: one answer for each picture of the kinds that GET /questions names."""
+
+    marks: Annotated[list[MarksOfPicture], Field(max_length=MAX_PICTURES)] = []
+
+    @model_validator(mode="after")
+    def _once_each(self) -> "NewSubmission":
+        if len(self.by_picture()) < len(self.marks):
+            raise field_error("answered-twice", _ANSWERED_TWICE)
+        return self
+
+    def by_picture(self) -> dict[str, Marks]:
+        return {given.picture_id: given.marks() for given in self.marks}
+
+
 class NewComment(Asking):
     kind: CommentKind
     text: Annotated[
@@ -87,7 +123,10 @@ class NewComment(Asking):
 
 
 class PictureView(BaseModel):
-    """`outcome` is `pending` until the redactor has answered for this revision; `reason` says why it was unreadable."""
+    """`outcome` is `pending` until the redactor has answered for this revision; `reason` says why it was unreadable.
+
+    `marks`: what you last answered about tattoos, scars, jewellery and birthmarks.
+    """
 
     picture_id: str
     revision: int
@@ -98,6 +137,7 @@ class PictureView(BaseModel):
     height: int
     outcome: RedactionOutcome | Literal["pending"]
     reason: str | None = None
+    marks: Marks | None = None
 
     @classmethod
     def of(cls, picture: Picture) -> "PictureView":
@@ -112,6 +152,7 @@ class PictureView(BaseModel):
             height=picture.height,
             outcome=shown.outcome if shown else "pending",
             reason=shown.reason if shown else None,
+            marks=picture.marks,
         )
 
 
@@ -174,22 +215,32 @@ class RenditionView(BaseModel):
 
 
 class FrameView(BaseModel):
-    """Boxes in pixels of the upright, full-size frame; `residual` is what the second look still found."""
+    """Boxes in pixels of the upright, full-size frame; `residual` is what the second look still found.
+
+    `proposals`: what the machine suspects and did not paint: cover it by a box, or leave it; a moderator will be
+    asked about each that stays. `clinical`: what the paint of a face leaves out.
+    """
 
     index: int
     width: int
     height: int
     regions: tuple[Region, ...]
     residual: tuple[Region, ...]
+    proposals: tuple[Region, ...]
+    clinical: tuple[Box, ...]
     renditions: list[RenditionView]
 
 
 class PreviewPicture(BaseModel):
+    """`notes`: what was made of the file. `marks_asked`: submitting needs an answer about marks on this picture."""
+
     picture_id: str
     revision: int
     kind: PictureKind
     outcome: RedactionOutcome | Literal["pending"]
     reason: str | None
+    notes: list[NoteShown]
+    marks_asked: bool
     frames: list[FrameView]
 
     @classmethod
@@ -202,6 +253,8 @@ class PreviewPicture(BaseModel):
             kind=picture.kind,
             outcome=shown.outcome if shown else "pending",
             reason=shown.reason if shown else None,
+            notes=in_words(shown.notes if shown else ()),
+            marks_asked=picture.marks_asked,
             frames=[
                 FrameView(
                     index=frame.index,
@@ -209,6 +262,8 @@ class PreviewPicture(BaseModel):
                     height=frame.height,
                     regions=frame.regions,
                     residual=frame.residual,
+                    proposals=frame.proposals,
+                    clinical=frame.clinical,
                     renditions=[
                         RenditionView(
                             size=one.size,

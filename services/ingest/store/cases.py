@@ -5,7 +5,7 @@ Objects come first and the record of them second, so that a crash in between lea
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import orjson
@@ -16,7 +16,7 @@ from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, P
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, RawRoom, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event
+from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks
 from shared.mongo import Document, Mongo, Session
 from shared.outbox import Outbox
 
@@ -133,6 +133,7 @@ class Store:
         asked: Asked | None,
         texts: ConsentTextHashes,
         now: datetime,
+        marks: Mapping[str, Marks],
         show: Show,
     ) -> Answer:
         """Write the text where moderation reads it, then submit the case with exactly that text."""
@@ -142,13 +143,13 @@ class Store:
             case = await self.case_of(author_id, case_id)
             written = case.text_version
             text = orjson.dumps({"title": case.title, "body": case.body})
-            case.submit(texts, now)  # on this copy: refuses before anything is written
+            case.submit(texts, now, marks)  # on this copy: refuses before anything is written
             await self._blobs.put(TEXTS, text_key(case_id, written), text, "application/json")
 
             def act(case: Case, written: int = written) -> CaseSubmitted:
                 if case.text_version != written:
                     raise _TextEdited
-                return case.submit(texts, now)
+                return case.submit(texts, now, marks)
 
             try:
                 return await self.change(author_id, case_id, asked, act, show)
