@@ -1,19 +1,23 @@
 """`python -m services.redactor paint`: the batch goes on, the report tells, the status is right."""
 
+import contextlib
 import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from services.redactor.__main__ import _jobs, app
+from services.redactor.__main__ import app
+from services.redactor.command.jobs import jobs_of
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from tests import pictures
 
@@ -165,7 +169,7 @@ def test_no_two_inputs_share_an_output_whatever_their_frames(tmp_path: Path) -> 
     names = ["a.dcm", "a.png", "a-f0001.png", "a-f0001-png.png", "a-png-f0002.jpg", "b-f0001.png", "a.f0003", "a"]
     for name in names:
         (tmp_path / name).write_bytes(b"")
-    jobs = _jobs([tmp_path], tmp_path / "out")
+    jobs = jobs_of([tmp_path], tmp_path / "out")
     chosen = {job.name: job.target.name for job in jobs}
     assert chosen.keys() == set(names)
     written = [
@@ -192,6 +196,51 @@ def test_a_frame_and_a_picture_named_like_it_are_both_kept(tmp_path: Path) -> No
     assert names == {"a-f0000.jpg", "a-f0001.jpg", "a-f0001-png.jpg"}
 
 
+@WITH_WEIGHTS
+def test_review_kind_and_thresholds_reach_the_pictures(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    shutil.copy(SAMPLES / "photo.jpg", source)
+    (source / "letter.jpg").write_bytes(pictures.text_named_jpg())
+    rest = ["--out", str(tmp_path / "out"), "--report", str(tmp_path / "r.json"), "--kind", "photo"]
+    rest += ["--review", str(tmp_path / "page" / "look.html"), "--threshold", "face=1", "--threshold", "face_small=1"]
+    ended = CliRunner().invoke(app, ["paint", str(source), *rest])
+    assert ended.exit_code == 1, ended.output
+    assert "holds unpainted pictures" in ended.output
+    images = {image["file"]: image for image in json.loads((tmp_path / "r.json").read_text())["images"]}
+    assert not [region for region in images["photo.jpg"]["regions"] if region["kind"] == "face"]
+    assert {"proposals", "stages"} <= images["photo.jpg"].keys()
+    page = tmp_path / "page" / "look.html"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert page.read_text().count("data:image/jpeg;base64,") == 2
+    assert "this is not a picture" in page.read_text()
+    assert [path.name for path in page.parent.iterdir()] == ["look.html"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--threshold", "face", "write face= and a number from 0 to 1"),
+        ("--threshold", "face=1.2", "write face= and a number from 0 to 1"),
+        ("--threshold", "face=nan", "write face= and a number from 0 to 1"),
+        ("--threshold", "nose=0.5", "there is no threshold 'nose'; there are face,"),
+        ("--kind", "selfie", "'photo', 'wound', 'xray'"),
+        ("--workers", "0", "greater than or equal to 1"),
+        ("--review", "in/a.jpg", "is one of the pictures"),
+        ("--review", "r.json", "is asked for by --report too"),
+        ("--review", "in", "is a folder, not a file"),
+        ("--report", "in", "is a folder, not a file"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused_with_a_sentence(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--out", "o", "--report", "r.json", "--review", "r.html", option, value]  # the last of one kind counts
+    assert said in refused(picture, *words)
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_missing_weights_get_a_sentence(tmp_path: Path) -> None:
     picture = tmp_path / "a.jpg"
     picture.write_bytes(pictures.plain_jpeg(32, 32))
@@ -200,3 +249,40 @@ def test_missing_weights_get_a_sentence(tmp_path: Path) -> None:
     assert ended.exit_code == 1
     assert "make weights" in ended.output
     assert "Traceback" not in ended.output
+
+
+@WITH_WEIGHTS
+def test_a_terminal_gets_a_bar_and_the_name_of_each_file_that_failed(tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_bytes(pictures.text_named_jpg())
+    (tmp_path / "a.jpg").write_bytes(pictures.plain_jpeg(64, 64))
+    command = [
+        sys.executable,
+        "-m",
+        "services.redactor",
+        "paint",
+        str(tmp_path / "letter.jpg"),
+        str(tmp_path / "a.jpg"),
+    ]
+    command += ["--out", str(tmp_path / "out"), "--report", str(tmp_path / "r.json")]
+    control, terminal = os.openpty()
+    said: list[bytes] = []
+    reader = threading.Thread(target=_drain, args=(control, said))
+    reader.start()
+    try:
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=False)
+    finally:
+        os.close(terminal)
+        reader.join()
+        os.close(control)
+    assert ended.returncode == 1
+    shown = b"".join(said).decode()
+    assert "2/2" in shown, shown
+    assert "letter.jpg: error: not_a_picture" in shown, shown
+    assert ended.stdout == b"", "no lines beside the bar"
+
+
+def _drain(terminal: int, into: list[bytes]) -> None:
+    """Read until the other end is closed: a full terminal would hold its writer for ever."""
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 4096):
+            into.append(data)

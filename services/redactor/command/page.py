@@ -1,0 +1,268 @@
+"""The words and marks of the review page, French and English. Pure: entries of the report in, HTML out.
+
+No style or script attribute is used, so that the page's own policy can name its one style and one script by hash and
+refuse everything else, were a file name ever to get through unescaped.
+"""
+
+import base64
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+_HERE = Path(__file__).parent
+STYLE = (_HERE / "page.css").read_text()
+SCRIPT = (_HERE / "page.js").read_text()
+
+KINDS = {
+    "face": ("visage", "face"),
+    "text": ("texte", "text"),
+    "code": ("code", "code"),
+    "tattoo": ("tatouage", "tattoo"),
+    "manual": ("à la main", "by hand"),
+}
+REASONS = {
+    "not_a_picture": ("ce n'est pas une image", "this is not a picture"),
+    "unsupported_format": ("format non pris en charge", "a format that is not supported"),
+    "truncated": ("le fichier est incomplet", "the file is incomplete"),
+    "too_many_pixels": ("image trop grande", "the picture is too large"),
+    "too_many_frames": ("trop d'images dans le fichier", "too many frames in the file"),
+    "decoder_failed": ("le fichier est abîmé", "the file is damaged"),
+    "time_limit": ("le traitement a dépassé sa durée", "it took longer than allowed"),
+    "memory_limit": ("le traitement a dépassé sa mémoire", "it needed more memory than allowed"),
+    "original_missing": ("le fichier n'a pas pu être lu", "the file could not be read"),
+}
+NOTES = {
+    "first_frame_of": ("seule la première de {} images a été lue", "only the first of {} frames was read"),
+    "all_frames_of": ("les {} images du fichier ont été lues", "all {} frames of the file were read"),
+}
+STATES = {
+    "error": ("en erreur", "failed"),
+    "residual": ("résidus", "residual"),
+    "proposals": ("propositions", "proposals"),
+    "nothing": ("rien trouvé", "nothing found"),
+}
+"""What a reviewer should look at first; also the page's filters."""
+
+_LISTS = {
+    "regions": ("couvert", "covered"),
+    "proposals": ("proposé, non couvert", "proposed, not covered"),
+    "residual": ("vu encore à la relecture", "still seen at the second look"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the page has a picture from: within itself, or a file beside it."""
+
+    url: str
+    inline: bool
+
+
+def both(french: str, english: str) -> str:
+    """The same said twice; the style shows one."""
+    return f'<span lang="fr">{french}</span><span lang="en">{english}</span>'
+
+
+def states(image: dict[str, Any]) -> list[str]:
+    """Which of `STATES` hold for an entry of the report."""
+    if "error" in image:
+        return ["error"]
+    found = [state for state in ("residual", "proposals") if image.get(state)]
+    return found or ([] if image["regions"] else ["nothing"])
+
+
+def head(files: int, counts: Counter[str], seconds: float, contents: str) -> str:
+    """Everything above the pictures: warning, totals, filters, list of files."""
+    policy = (
+        f"default-src 'none'; img-src data: file: 'self'; style-src '{_hash(STYLE)}'; script-src '{_hash(SCRIPT)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    totals = [
+        (str(files), both("fichiers", "files")),
+        (str(counts["frames"]), both("images peintes", "pictures painted")),
+        (str(counts["regions"]), both("zones couvertes", "regions covered")),
+        *(
+            (str(counts[f"kind:{kind}"]), _mark(kind) + both(*names))
+            for kind, names in KINDS.items()
+            if counts[f"kind:{kind}"]
+        ),
+        (str(counts["proposals"]), both(*STATES["proposals"])),
+        (str(counts["residual"]), both(*STATES["residual"])),
+        (str(counts["error"]), both(*STATES["error"])),
+        (f"{seconds:.1f} s", both("de calcul", "of work")),
+    ]
+    cells = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for number, name in totals)
+    filters = f'<button type="button" data-filter="" aria-pressed="true">{both("toutes", "all")}</button>' + "".join(
+        f'<button type="button" data-filter="{state}" aria-pressed="false">{both(*names)} ({counts[state]})</button>'
+        for state, names in STATES.items()
+        if counts[state]
+    )
+    warning = both(
+        "<strong>Ne partagez pas cette page.</strong> Elle contient les images d'origine, non couvertes : des patients "
+        "peuvent y être reconnus. Supprimez-la, avec son dossier <code>_files</code>, dès que vous avez regardé.",
+        "<strong>Do not share this page.</strong> It holds the original, unpainted pictures: patients can be "
+        "recognised in them. Delete it, and its <code>_files</code> folder, as soon as you have looked.",
+    )
+    doubt = both(
+        "Aucun effacement n'est parfait : regardez aussi les images où rien n'a été trouvé.",
+        "No redaction is perfect: look also at the pictures in which nothing was found.",
+    )
+    keys = both(
+        "<kbd>j</kbd> <kbd>k</kbd> image suivante, précédente · <kbd>b</kbd> cadres · <kbd>z</kbd> en grand · "
+        "<kbd>f</kbd> filtre suivant · <kbd>l</kbd> langue",
+        "<kbd>j</kbd> <kbd>k</kbd> next, previous picture · <kbd>b</kbd> boxes · <kbd>z</kbd> enlarge · "
+        "<kbd>f</kbd> next filter · <kbd>l</kbd> language",
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="robots" content="noindex">\n<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="color-scheme" content="light dark">\n<title>Consilium: review / relecture</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<p class="warning" role="alert">{warning}</p>\n<header>\n<h1>{both("Relecture", "Review")}</h1>\n'
+        '<div class="languages" role="group" aria-label="Langue / Language">'
+        '<button type="button" data-language="fr" lang="fr" aria-pressed="false">Français</button>'
+        '<button type="button" data-language="en" lang="en" aria-pressed="true">English</button></div>\n</header>\n'
+        f'<p>{doubt}</p>\n<dl class="totals">{cells}</dl>\n<div class="filters" role="group">{filters}</div>\n'
+        f'<p class="keys">{keys}</p>\n<details class="contents"><summary>{both("Fichiers", "Files")}</summary>'
+        f"<ol>{contents}</ol></details>\n<main>\n"
+    )
+
+
+def foot() -> str:
+    """What closes the page."""
+    return f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def line_of_contents(number: int, images: list[dict[str, Any]]) -> str:
+    """A file in the list at the top, with what is to be looked at in it."""
+    found = Counter(state for image in images for state in states(image))
+    chips = "".join(f' <span class="chip {state}">{both(*STATES[state])}</span>' for state in STATES if found[state])
+    anchor = f"p{number}" + ("f0" if len(images) > 1 else "")
+    return f'<li><a href="#{anchor}">{escape(images[0]["file"])}</a>{chips}</li>'
+
+
+def article(anchor: str, number: int, image: dict[str, Any], before: Source | None, after: Source | None) -> str:
+    """One frame: heading, three views, table of regions."""
+    held = states(image)
+    name = escape(image["file"])
+    start = f'<article id="{anchor}" tabindex="-1" data-states="{" ".join(held)}" aria-labelledby="{anchor}h">\n'
+    title = f'<h2 id="{anchor}h"><span class="number">{number}</span> {name}'
+    if "error" in image:
+        reason = REASONS.get(image["error"])
+        why = both(*reason) if reason else f"<code>{escape(image['error'])}</code>"
+        detail = f" <code>{escape(image['detail'])}</code>" if image.get("detail") else ""
+        said = both("Rien n’a été peint :", "Nothing was painted:")
+        return f'{start}{title}</h2>\n<p class="error">{said} {why}{detail}</p>\n</article>\n'
+    if not anchor.endswith(f"p{number}"):
+        title += f" <small>{both('image', 'frame')} {image['frame'] + 1}</small>"
+    chips = "".join(f' <span class="chip {state}">{both(*STATES[state])}</span>' for state in held)
+    facts = f"{image['width']} × {image['height']} px · {image['seconds']:.1f} s · {escape(image['output'])}"
+    notes = "".join(f'<p class="note">{_note(note)}</p>' for note in image.get("notes", ()))
+    size = image["width"], image["height"]
+    views = (
+        _view(both("Avant", "Before"), _picture(before, *size, f"{anchor}i"))
+        + _view(both("Trouvé", "Found"), _again(before, *size, f"{anchor}i") + _overlay(image))
+        + _view(both("Après", "After"), _picture(after, *size, ""))
+    )
+    return (
+        f'{start}{title}{chips}</h2>\n<p class="facts">{facts}</p>\n{notes}<div class="views">{views}</div>\n'
+        f"{_table(image)}{_stages(image)}</article>\n"
+    )
+
+
+def _view(caption: str, inside: str) -> str:
+    return f'<figure><figcaption>{caption}</figcaption><div class="picture">{inside}</div></figure>'
+
+
+def _picture(source: Source | None, width: int, height: int, identity: str) -> str:
+    """In an SVG where the page itself holds the picture, so that the second view may use it again at no cost."""
+    if source is None:
+        return f'<p class="absent">{both("pas d’aperçu", "no preview")}</p>'
+    if not source.inline:
+        return (
+            f'<img loading="lazy" decoding="async" src="{quote(source.url)}" width="{width}" height="{height}" alt="">'
+        )
+    named = f' id="{identity}"' if identity else ""
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" aria-hidden="true">'
+        f'<image{named} href="{source.url}" width="{width}" height="{height}" preserveAspectRatio="none"/></svg>'
+    )
+
+
+def _again(source: Source | None, width: int, height: int, identity: str) -> str:
+    if source is None or not source.inline:
+        return _picture(source, width, height, identity)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" aria-hidden="true">'
+        f'<use href="#{identity}"/></svg>'
+    )
+
+
+def _numbered(image: dict[str, Any]) -> list[tuple[int, str, dict[str, Any]]]:
+    regions = [(what, region) for what in _LISTS for region in image.get(what, ())]
+    return [(number, what, region) for number, (what, region) in enumerate(regions, 1)]
+
+
+def _overlay(image: dict[str, Any]) -> str:
+    width, height = image["width"], image["height"]
+    letter = max(width, height) / 38
+    drawn = []
+    for number, what, region in _numbered(image):
+        left, top, across, down = region["box"]
+        box = f'x="{left}" y="{top}" width="{across}" height="{down}"'
+        drawn.append(
+            f'<g class="box {what} {escape(region["kind"])}" data-box="{number}"><rect class="halo" {box}/>'
+            f'<rect {box}/><text x="{left}" y="{max(top - letter * 0.25, letter):.0f}" font-size="{letter:.0f}">'
+            f"{number}</text></g>"
+        )
+    return f'<svg class="boxes" viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(drawn)}</svg>'
+
+
+def _table(image: dict[str, Any]) -> str:
+    rows = "".join(
+        f'<tr tabindex="0" data-box="{number}" class="{what}"><td>{number}</td>'
+        f"<td>{_mark(region['kind'])}{both(*KINDS.get(region['kind'], (escape(region['kind']),) * 2))}</td>"
+        f"<td>{both(*_LISTS[what])}</td><td>{region['score']:.2f}</td><td>{escape(region['detector'])}</td>"
+        f"<td>{', '.join(map(str, region['box']))}</td></tr>"
+        for number, what, region in _numbered(image)
+    )
+    if not rows:
+        return f'<p class="nothing">{both("Rien n’a été trouvé ni couvert.", "Nothing was found or covered.")}</p>\n'
+    heads = (
+        "#",
+        both("genre", "kind"),
+        both("suite", "outcome"),
+        both("score", "score"),
+        both("détecteur", "detector"),
+        both("x, y, largeur, hauteur", "x, y, width, height"),
+    )
+    titles = "".join(f'<th scope="col">{each}</th>' for each in heads)
+    count = len(_numbered(image))
+    return (
+        f"<details{' open' if count <= 12 else ''}><summary>{count} {both('zones', 'regions')}</summary>"
+        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div></details>\n'
+    )
+
+
+def _stages(image: dict[str, Any]) -> str:
+    told = " · ".join(f"{escape(stage)} {seconds:.2f} s" for stage, seconds in image.get("stages", {}).items())
+    return f'<p class="stages">{told}</p>\n' if told else ""
+
+
+def _note(note: str) -> str:
+    name, _, number = note.partition(":")
+    return both(*(words.format(escape(number)) for words in NOTES[name])) if name in NOTES else escape(note)
+
+
+def _mark(kind: str) -> str:
+    return f'<i class="mark {escape(kind)}"></i>'
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
