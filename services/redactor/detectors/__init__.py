@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from services.redactor.inference import Tensor
 from shared.events import Box, Region
 
 Pixels = npt.NDArray[np.uint8]
@@ -17,6 +18,10 @@ Pixels = npt.NDArray[np.uint8]
 
 Boxes = npt.NDArray[np.float32]
 """n x 4: left, top, right, bottom."""
+
+
+LEAST_HALVED_PX = 64
+"""Smaller pictures are not halved on the way to a size: the odd line that is left out would be a part of them."""
 
 
 class Finder(Protocol):
@@ -38,10 +43,39 @@ def scaled(pixels: Pixels, longest: int, *, largest_growth: float = 1.0) -> tupl
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture at `size` (width, height): means of areas when it shrinks, linear when it grows."""
+    """The picture at `size` (width, height): means of areas when it shrinks, linear when it grows.
+
+    It is halved first as often as that goes: halving 12 megapixels takes 3 ms, any other factor 25 to 60.
+    """
+    while min(pixels.shape[1] / size[0], pixels.shape[0] / size[1]) >= 2 and min(pixels.shape[:2]) >= LEAST_HALVED_PX:
+        pixels = halved(pixels)
+    if pixels.shape[1::-1] == size:
+        return pixels
     shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def halved(pixels: Pixels) -> Pixels:
+    """Half as wide and high, each pixel the mean of four; the last line or column of an odd number is left out."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def turned(pixels: Pixels, quarter_turns: int) -> Pixels:
+    """`np.rot90` of a picture, contiguous, in a tenth of the time."""
+    how = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)[quarter_turns % 4]
+    return np.ascontiguousarray(pixels if how is None else cv2.rotate(pixels, how), np.uint8)
+
+
+def to_tensor(pixels: Pixels, *, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+    """The picture as a batch of one, 1 x 3 x height x width, each byte times `scale` plus `shift`."""
+    table = (np.arange(256, dtype=np.float64) * scale + shift).astype(np.float32)
+    tensor = np.empty((1, 3, *pixels.shape[:2]), np.float32)
+    for channel, plane in enumerate(cv2.split(pixels)):
+        tensor[0, channel] = cv2.LUT(plane, table)
+    return tensor
 
 
 def on_grid(pixels: Pixels, step: int = 32) -> Pixels:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from services.redactor.detectors import Boxes, Pixels, on_grid, scaled, to_box, turned_back
+from services.redactor.detectors import Boxes, Pixels, on_grid, scaled, to_box, to_tensor, turned, turned_back
 from services.redactor.domain import area, merged
 from services.redactor.inference import Engine
 from services.redactor.weights import BLAZEFACE, CENTERFACE
@@ -51,14 +51,13 @@ class CenterFace:
         small = on_grid(small)
         regions = []
         for turn in turns:
-            boxes, scores = self._one_turn(np.ascontiguousarray(np.rot90(small, turn)))
+            boxes, scores = self._one_turn(turned(small, turn))
             boxes = turned_back(boxes, turn, small.shape[1], small.shape[0]) / factor
             regions += _regions(boxes, scores, pixels, self.detector)
         return merged(regions)
 
     def _one_turn(self, pixels: Pixels) -> tuple[Boxes, npt.NDArray[np.float32]]:
-        tensor = np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
-        heat, size, offset, _ = self._network.run(tensor)
+        heat, size, offset, _ = self._network.run(to_tensor(pixels))
         rows, columns = np.where(heat[0, 0] > self._threshold)
         high, wide = (np.exp(size[0, axis, rows, columns]) * self.STRIDE_PX for axis in (0, 1))
         middle_y = (rows + offset[0, 0, rows, columns] + 0.5) * self.STRIDE_PX

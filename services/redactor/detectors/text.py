@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, turned_back
+from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, to_tensor, turned, turned_back
 from services.redactor.domain import area, merged, overlap
 from services.redactor.inference import Engine
 from services.redactor.weights import TEXT_DETECTION, TEXT_RECOGNITION
@@ -100,7 +100,7 @@ class Text:
         small, factor = scaled(pixels, side_px, largest_growth=LARGEST_GROWTH)
         small = on_grid(small)
         regions = []
-        for edges, score in self._lines(np.ascontiguousarray(np.rot90(small, turn))):
+        for edges, score in self._lines(turned(small, turn)):
             edges = turned_back(edges[np.newaxis], turn, small.shape[1], small.shape[0])[0] / factor
             box = to_box(edges, pixels.shape[1], pixels.shape[0])
             if box is not None:
@@ -109,8 +109,7 @@ class Text:
         return regions
 
     def _lines(self, pixels: Pixels) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
-        tensor = pixels.transpose(2, 0, 1)[np.newaxis].astype(np.float32) / 127.5 - 1.0
-        likely = self._network.run(np.ascontiguousarray(tensor))[0][0, 0]
+        likely = self._network.run(to_tensor(pixels, scale=1 / 127.5, shift=-1.0))[0][0, 0]
         core = cv2.dilate((likely > self._pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
         outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         for outline in outlines:
@@ -246,4 +245,4 @@ class _Line:
         turn = cv2.getRotationMatrix2D(self.centre, self.angle, 1.0)
         turn[:, 2] += np.array(size) / 2 - np.array(self.centre)
         level = np.asarray(cv2.warpAffine(pixels, turn, size), np.uint8)
-        return np.ascontiguousarray(np.rot90(level, quarter_turns))
+        return turned(level, quarter_turns)
