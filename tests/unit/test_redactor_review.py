@@ -83,6 +83,8 @@ def test_everything_of_the_report_is_on_the_page(tmp_path: Path) -> None:
     assert "this is not a picture" in text
     assert 'data-states="residual proposals"' in text
     assert 'data-states="error"' in text
+    for filter_of_pictures in ("residual</span> (1)", "proposals</span> (1)", "failed</span> (1)"):
+        assert filter_of_pictures in text
     seen = Seen(text)
     assert not seen.open, "every element is closed"
     assert [attributes["data-box"] for tag, attributes in seen.tags if tag == "g"] == ["1", "2", "3"]

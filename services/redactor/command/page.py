@@ -92,14 +92,19 @@ def head(files: int, counts: Counter[str], seconds: float, contents: str) -> str
         ),
         (str(counts["proposals"]), both(*STATES["proposals"])),
         (str(counts["residual"]), both(*STATES["residual"])),
-        (str(counts["error"]), both(*STATES["error"])),
+        (str(counts["state:error"]), both(*STATES["error"])),
         (f"{seconds:.1f} s", both("de calcul", "of work")),
     ]
     cells = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for number, name in totals)
-    filters = f'<button type="button" data-filter="" aria-pressed="true">{both("toutes", "all")}</button>' + "".join(
-        f'<button type="button" data-filter="{state}" aria-pressed="false">{both(*names)} ({counts[state]})</button>'
-        for state, names in STATES.items()
-        if counts[state]
+    shown = [
+        ("", ("toutes", "all"), ""),
+        *((name, said, f" ({counts[f'state:{name}']})") for name, said in STATES.items()),
+    ]
+    filters = "".join(
+        f'<button type="button" data-filter="{name}" aria-pressed="{"false" if name else "true"}">'
+        f"{both(*said)}{number}</button>"
+        for name, said, number in shown
+        if not name or counts[f"state:{name}"]
     )
     warning = both(
         "<strong>Ne partagez pas cette page.</strong> Elle contient les images d'origine, non couvertes : des patients "

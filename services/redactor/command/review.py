@@ -114,7 +114,7 @@ class Review:
         return page.Source(f"{folder.name}/{name}", inline=False)
 
     def _count(self, image: dict[str, Any]) -> None:
-        self.counts.update(page.states(image))
+        self.counts.update("state:" + state for state in page.states(image))
         self.counts["frames"] += "error" not in image
         self.seconds += image.get("seconds", 0.0)
         for what in ("regions", "residual", "proposals"):
