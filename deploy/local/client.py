@@ -137,6 +137,11 @@ class Person:
         path = f"/cases/{case_id}/pictures?kind={kind}"
         return self._json(self.call("POST", "ingest", path, content=data, headers=headers))
 
+    def redraw(self, case_id: str, picture_id: str, frames: list[Json]) -> Json:
+        """Have exactly these boxes painted: of each frame `boxes` and `clinical`."""
+        path = f"/cases/{case_id}/pictures/{picture_id}/boxes"
+        return self._json(self.call("PUT", "ingest", path, {"frames": frames}))
+
     def start_redaction(self, case_id: str) -> Json:
         return self._json(self.call("POST", "ingest", f"/cases/{case_id}/redaction"))
 
@@ -212,7 +217,10 @@ class Person:
 
     def change_boxes(self, case_id: str, picture: Json, add: list[list[int]]) -> Json:
         """Ask for a new revision with boxes added by hand on the first frame."""
-        frames = [{"frame": frame["index"], "boxes": list(frame["regions"])} for frame in picture["frames"]]
+        frames = [
+            {"frame": frame["index"], "boxes": list(frame["regions"]), "clinical": frame["clinical"]}
+            for frame in picture["frames"]
+        ]
         frames[0]["boxes"] += [{"kind": "manual", "box": box} for box in add]
         path = f"/cases/{case_id}/pictures/{picture['picture_id']}/boxes"
         return self._json(self.call("PUT", "moderation", path, {"revision": picture["revision"], "frames": frames}))
@@ -226,11 +234,20 @@ class Person:
         return wait_until("the new revision", look, within_s=within_s)
 
     def decide(self, case_id: str, picture: Json, decision: str = "publish", reason: str | None = None) -> Json:
+        """Publish or withhold; to publish, say that nothing suspected is a mark, and that there is no other."""
         body: Json = {"revision": picture["revision"], "decision": decision}
+        if decision == "publish":
+            body["proposals"] = [
+                {"frame": frame["index"], "proposal": number, "answer": "left", "reason": "no_mark"}
+                for frame in picture["frames"]
+                for number in range(len(frame["proposals"]))
+            ]
+            body["marks"] = {"answer": "none"} if picture["marks_asked"] else None
         path = f"/cases/{case_id}/pictures/{picture['picture_id']}/decision"
         return self._json(self.call("PUT", "moderation", path, body | ({"reason": reason} if reason else {})))
 
     def approve(self, case_id: str) -> Json:
+        """Approve; the outcome is `second_look` where another moderator has to approve as well."""
         return self._json(self.call("POST", "moderation", f"/cases/{case_id}/approval"))
 
     # The reader's side

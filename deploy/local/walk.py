@@ -76,7 +76,7 @@ def _prepare(author: Person, cast: Cast, pictures: list[Picture], folder: Path, 
         step.note(f"{_save(author, preview, folder / 'preview')} files in {folder / 'preview'}")
     with story.step(who, "records the patient's consent"):
         author.consent(case_id)
-    with story.step(who, "submits the case"):
+    with story.step(who, "says that no picture shows a tattoo or scar, and submits the case"):
         author.submit(case_id)
     return case_id
 
@@ -95,7 +95,7 @@ def _moderate(moderator: Person, cast: Cast, case_id: str, folder: Path, story: 
         revision = moderator.change_boxes(case_id, first, [BOX_BY_HAND])["revision"]
         review = moderator.review_when_painted(case_id, first["picture_id"], revision)
         step.note(f"revision {revision}")
-    with story.step(who, "looks at the new revision and decides on each picture") as step:
+    with story.step(who, "looks at the new revision, answers its questions and decides on each picture") as step:
         for picture in review["pictures"]:
             if picture["picture_id"] == first["picture_id"]:
                 moderator.look_at(picture, case_id)
@@ -133,7 +133,10 @@ def _found(seen: Json) -> str:
     for frame in seen["frames"]:
         for region in frame["regions"]:
             kinds[region["kind"]] = kinds.get(region["kind"], 0) + 1
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing to cover"
+    said = [f"{count} {kind}" for kind, count in sorted(kinds.items())] or ["nothing to cover"]
+    proposals = sum(len(frame["proposals"]) for frame in seen["frames"])
+    said += [f"{proposals} suspected, for people to answer"] if proposals else []
+    return ", ".join(said + [note["en"].rstrip(".") for note in seen["notes"]])
 
 
 def _save(reader: Person, seen: Json, folder: Path, service: str = "ingest") -> int:

@@ -66,7 +66,7 @@ def _trail(case_id: str) -> AuditTrail:
 def _line(record: dict[str, object]) -> str:
     about = [f"{name}={record[name]}" for name in ("version", "picture_id", "revision", "frame") if record[name]]
     detail = json.dumps(record["detail"], ensure_ascii=False) if record["detail"] else ""
-    fields = (record["at"], f"{record['act']:<13}", record["actor"], *about, detail)
+    fields = (record["at"], f"{record['act']:<14}", record["actor"], *about, detail)
     return f"{record['sequence']:>4}  " + "  ".join(str(field) for field in fields if field)
 
 

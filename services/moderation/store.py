@@ -23,6 +23,7 @@ from services.moderation.domain import (
     ReviewState,
     Tombstone,
     chain,
+    needs_second_look,
     verify_chain,
 )
 from shared.blobs import REDACTED, TEXTS, ObjectStore, text_key
@@ -102,13 +103,15 @@ class Reviews:
     async def queue(self, moderator_id: str, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
         """Reviews that this moderator could claim, oldest submission first, and the cursor of the next page.
 
-        Cases of their own and cases with a running lease (anybody's, theirs too) are left out. Each item holds
+        Cases of their own, cases with a running lease (anybody's, theirs too) and cases that they have approved and
+        that wait for a second moderator are left out. Each item holds
         neutral facts only: neither text nor pictures leave the database here.
         """
         claimable: Document = {
             "state": ReviewState.WAITING.value,
             "author_id": {"$ne": moderator_id},
             "lease_until": {"$lte": self.clock()},
+            "looked_by": {"$ne": moderator_id},
         }
         if cursor:
             queued_at, case_id = _place(cursor)
@@ -222,12 +225,15 @@ def _document(review: Review, body: Document, head: Head, now: datetime, before:
             "pictures": len(submission.pictures),
             "pictures_outstanding": len(review.outstanding()),
             "rounds": len(review.thread),
+            "needs_second_look": any(needs_second_look(picture) for _, picture in review.submitted_pictures()),
+            "first_look_at": review.look.decided_at if review.look else None,
         }
     return {
         "_id": review.case_id,
         "state": review.state.value,
         "author_id": submission.author_id if submission else None,
         "queued_at": queued_at,
+        "looked_by": review.look.moderator_id if review.look else None,
         "lease_until": review.claim.expires_at if review.claim else UNCLAIMED,
         "summary": summary,
         "head": head.model_dump(),

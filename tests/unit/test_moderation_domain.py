@@ -6,6 +6,7 @@ import pytest
 
 from services.moderation.domain import (
     ActKind,
+    Answers,
     BadBoxes,
     BoxFault,
     CaseGone,
@@ -38,6 +39,8 @@ from shared.events import (
     ConsentFacts,
     Frame,
     FrameBoxes,
+    MarkAnswer,
+    Marks,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -54,6 +57,8 @@ from shared.events import (
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=15)
 PUBLISH, WITHHOLD = PictureDecision.PUBLISH, PictureDecision.WITHHOLD
+SEEN = Answers(marks=Marks(answer=MarkAnswer.NONE))
+"""The answers about a photo on which neither the machine nor the moderator sees anything more."""
 CONSENT = ConsentFacts(purposes=("sharing",), language="fr", text_sha256="0" * 64, signed_on=date(2026, 2, 27))
 
 
@@ -73,14 +78,22 @@ def frame_of(picture_id: str, revision: int, index: int = 0, regions: tuple[Regi
     return Frame(index=index, width=100, height=80, regions=regions, renditions=renditions)
 
 
-def redacted(picture_id: str, revision: int = 1, frames: int = 1) -> CaseRedacted:
+FACE = Region(kind=RegionKind.FACE, box=(10, 10, 40, 40), score=0.9, detector="faces")
+EYE = (20, 20, 8, 8)
+
+
+def redacted(picture_id: str, revision: int = 1, frames: int = 1, clinical: bool = False) -> CaseRedacted:
+    """A rendering; with `clinical`, of a face of which an eye stays visible."""
+    shown = [frame_of(picture_id, revision, index) for index in range(frames)]
+    if clinical:
+        shown = [frame.model_copy(update={"regions": (FACE,), "clinical": (EYE,)}) for frame in shown]
     return CaseRedacted(
         case_id="c1",
         picture_id=picture_id,
         revision=revision,
         pictures_total=2,
         outcome=RedactionOutcome.REDACTED,
-        frames=tuple(frame_of(picture_id, revision, index) for index in range(frames)),
+        frames=tuple(shown),
     )
 
 
@@ -184,11 +197,11 @@ class TestClaims:
     def test_a_new_claim_starts_with_nothing_seen_and_nothing_decided(self) -> None:
         review = review_of("p1")
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         review.release("mod", NOW)
         review.take("mod", "claim-2", NOW)
         with pytest.raises(PictureNotSeen):
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
 
     def test_the_author_cannot_moderate_their_own_case(self) -> None:
         review = Review(case_id="c1")
@@ -215,10 +228,10 @@ class TestDecisions:
         look(review, "p1", 0)
         look(review, "p1", 2)
         with pytest.raises(PictureNotSeen) as refused:
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         assert refused.value.frames == (1,)
         look(review, "p1", 1)
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
 
     def test_withholding_needs_the_same_look(self) -> None:
         with pytest.raises(PictureNotSeen):
@@ -238,32 +251,32 @@ class TestDecisions:
         review.on_redacted(unreadable("p1"))
         review.take("mod", "claim-1", NOW)
         with pytest.raises(PictureUnreadable):
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         review.decide("mod", NOW, "p1", 1, WITHHOLD, ReasonCode.PICTURE_UNREADABLE)
 
     def test_a_rendering_without_frames_cannot_be_published_unseen(self) -> None:
         review = review_of("p1", frames=0)
         with pytest.raises(PictureUnreadable):
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
 
     def test_a_new_revision_voids_decision_and_look_of_that_picture_only(self) -> None:
         review = review_of("p1", "p2")
         for each in ("p1", "p2"):
             look(review, each)
-            review.decide("mod", NOW, each, 1, PUBLISH)
+            review.decide("mod", NOW, each, 1, PUBLISH, answers=SEEN)
         review.on_redacted(redacted("p1", revision=2))
         with pytest.raises(Undecided) as refused:
             approve(review)
         assert refused.value.picture_ids == ("p1",)
         with pytest.raises(PictureNotSeen):
-            review.decide("mod", NOW, "p1", 2, PUBLISH)
+            review.decide("mod", NOW, "p1", 2, PUBLISH, answers=SEEN)
 
     def test_a_decision_on_an_older_revision_is_stale(self) -> None:
         review = review_of("p1")
         look(review, "p1")
         review.on_redacted(redacted("p1", revision=2))
         with pytest.raises(StaleRevision) as refused:
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         assert refused.value.current == 2
 
     def test_a_picture_that_the_submission_does_not_show_is_unknown(self) -> None:
@@ -277,8 +290,8 @@ class TestDecisions:
     def test_the_same_decision_again_leaves_no_second_record(self) -> None:
         review = review_of("p1")
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         review.decide("mod", NOW, "p1", 1, WITHHOLD)
         assert acts(review).count(ActKind.DECIDED) == 2
 
@@ -299,7 +312,7 @@ class TestBoxes:
     def test_nothing_is_approved_while_the_redactor_owes_an_answer(self) -> None:
         review = review_of("p1")
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         review.request_boxes("mod", NOW, "p1", 1, [FrameBoxes(frame=0)])
         with pytest.raises(RedactionOutstanding):
             approve(review)
@@ -312,7 +325,7 @@ class TestBoxes:
         review.on_redacted(redacted("p1", revision=2))
         assert review.outstanding() == ()
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 2, PUBLISH)
+        review.decide("mod", NOW, "p1", 2, PUBLISH, answers=SEEN)
         assert approve(review).pictures[0].revision == 2
 
     def test_boxes_for_an_older_revision_are_stale(self) -> None:
@@ -395,7 +408,7 @@ class TestApproval:
         review = review_of("p1", "p2")
         for each, decision in (("p1", PUBLISH), ("p2", WITHHOLD)):
             look(review, each)
-            review.decide("mod", NOW, each, 1, decision)
+            review.decide("mod", NOW, each, 1, decision, answers=SEEN)
         event = approve(review)
         assert [picture.picture_id for picture in event.pictures] == ["p1"]
         assert event.pictures[0].frames == redacted("p1").frames
@@ -406,7 +419,7 @@ class TestApproval:
     def test_every_picture_must_be_decided(self) -> None:
         review = review_of("p1", "p2")
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         with pytest.raises(Undecided):
             approve(review)
 
@@ -425,7 +438,7 @@ class TestApproval:
         review.take("mod", "claim-1", NOW)
         look(review, "p1")
         with pytest.raises(RedactionOutstanding):
-            review.decide("mod", NOW, "p1", 1, PUBLISH)
+            review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
 
     def test_the_text_must_be_the_one_that_was_shown(self) -> None:
         with pytest.raises(TextNotSeen):
@@ -447,7 +460,7 @@ class TestApproval:
     def test_pictures_without_a_consent_are_never_approved(self) -> None:
         review = review_of("p1", consent=False)
         look(review, "p1")
-        review.decide("mod", NOW, "p1", 1, PUBLISH)
+        review.decide("mod", NOW, "p1", 1, PUBLISH, answers=SEEN)
         with pytest.raises(ConsentMissing):
             approve(review)
         assert approve(review_of(consent=False)).pictures == ()

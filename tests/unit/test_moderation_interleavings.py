@@ -14,6 +14,7 @@ from services.moderation.domain import (
     Act,
     ActKind,
     Head,
+    Look,
     PictureDecision,
     ReasonCode,
     Refusal,
@@ -32,20 +33,21 @@ from shared.events import (
     FrameBoxes,
     RejectOutcome,
 )
-from tests.unit.test_moderation_domain import redacted, submitted, unreadable, withdrawn
+from tests.unit.test_moderation_domain import SEEN, redacted, submitted, unreadable, withdrawn
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 PICTURES = ("p1", "p2")
 MODERATORS = ("ann", "bob", "author")
 
 renderings = st.builds(
-    lambda picture_id, revision, readable, frames: (
-        redacted(picture_id, revision, frames) if readable else unreadable(picture_id, revision)
+    lambda picture_id, revision, readable, frames, clinical: (
+        redacted(picture_id, revision, frames, clinical) if readable else unreadable(picture_id, revision)
     ),
     st.sampled_from(PICTURES),
     st.integers(1, 3),
     st.booleans(),
     st.integers(1, 2),
+    st.booleans(),
 )
 submissions = st.builds(
     lambda pictures, version, revision: submitted(*sorted(pictures), version=version, revision=revision),
@@ -120,8 +122,8 @@ def test_a_chain_is_whole_however_it_was_appended_and_any_change_to_it_is_found(
 class Moderation(RuleBasedStateMachine):
     """Two moderators and the author at one case, while renderings, resubmissions and a withdrawal arrive."""
 
-    @initialize(pictures=st.integers(0, 2), revision=st.integers(1, 2))
-    def start(self, pictures: int, revision: int) -> None:
+    @initialize(pictures=st.integers(0, 2), revision=st.integers(1, 2), clinical=st.booleans())
+    def start(self, pictures: int, revision: int, clinical: bool) -> None:
         self.review = Review(case_id="c1")
         self.now = NOW
         self.claims = 0
@@ -133,9 +135,11 @@ class Moderation(RuleBasedStateMachine):
         self.submission: CaseSubmitted | None = None
         self.log: dict[tuple[str, int], CaseRedacted] = {}
         self.asked: dict[str, int] = {}
+        # Who has approved which revision of a picture that shows part of a face, in which submission.
+        self.first: set[tuple[str, int, str, int]] = set()
         self.author_submits(submitted(*PICTURES[:pictures], version=1))
         for picture_id in PICTURES[:pictures]:
-            self.redactor_answers(redacted(picture_id, revision, frames=2))
+            self.redactor_answers(redacted(picture_id, revision, frames=2, clinical=clinical))
 
     def holds(self, moderator: str) -> str:
         claim = self.review.claim
@@ -206,7 +210,7 @@ class Moderation(RuleBasedStateMachine):
     @rule(moderator=st.sampled_from(MODERATORS), picture_id=st.sampled_from(PICTURES))
     def ask_for_boxes(self, moderator: str, picture_id: str) -> None:
         picture = self.review.pictures.get(picture_id)
-        frames = [FrameBoxes(frame=frame.index) for frame in picture.frames] if picture else []
+        frames = [FrameBoxes(frame=frame.index, boxes=frame.regions) for frame in picture.frames] if picture else []
         try:
             asked = self.review.request_boxes(moderator, self.now, picture_id, self.revision(picture_id), frames)
         except Refusal:
@@ -223,7 +227,7 @@ class Moderation(RuleBasedStateMachine):
     def decide(self, moderator: str, picture_id: str, decision: PictureDecision, stale: int) -> None:
         revision = max(self.revision(picture_id) - stale, 1)
         try:
-            self.review.decide(moderator, self.now, picture_id, revision, decision)
+            self.review.decide(moderator, self.now, picture_id, revision, decision, answers=SEEN)
         except Refusal:
             return
         self.decided[self.holds(moderator), picture_id, revision] = decision
@@ -265,13 +269,33 @@ class Moderation(RuleBasedStateMachine):
             self.time_passes(meanwhile)
         self.approve(moderator, True)
 
+    @rule(
+        order=st.permutations(MODERATORS[:2]),
+        again=st.booleans(),
+        meanwhile=st.one_of(st.none(), renderings, submissions, st.sampled_from(PICTURES)),
+    )
+    def two_look_one_after_the_other(
+        self, order: list[str], again: bool, meanwhile: CaseRedacted | CaseSubmitted | str | None
+    ) -> None:
+        """The good way of a picture that needs two; with `again` the first tries to be the second as well."""
+        self.look_at_everything_decide_and_approve(order[0], "", None)
+        if again:
+            self.look_at_everything_decide_and_approve(order[0], "", None)
+        self.look_at_everything_decide_and_approve(order[1], "", meanwhile)
+
     @rule(moderator=st.sampled_from(MODERATORS), current_text=st.booleans())
     def approve(self, moderator: str, current_text: bool) -> None:
         held, emitted = self.holds(moderator), len(self.review.outgoing)
         version = self.review.submission.text_version if self.review.submission and current_text else 1
         try:
-            self.review.approve(moderator, self.now, f"hash-{version}", "title", "text")
+            said = self.review.approve(moderator, self.now, f"hash-{version}", "title", "text")
         except Refusal:
+            return
+        if isinstance(said, Look):
+            hypothesis_event("first of two")
+            assert len(self.review.outgoing) == emitted, "published on one moderator's word"
+            assert not self.holds(moderator)
+            self.first |= {(moderator, said.version, picture, revision) for picture, revision in said.pictures.items()}
             return
         if len(self.review.outgoing) == emitted:
             return  # a repeated request
@@ -292,8 +316,14 @@ class Moderation(RuleBasedStateMachine):
             word = self.decided[held, wanted.picture_id, latest.revision]
             assert (word is PictureDecision.PUBLISH) == (wanted.picture_id in published)
             if wanted.picture_id in published:
-                assert published[wanted.picture_id].frames == latest.frames
+                assert published[wanted.picture_id].frames == tuple(
+                    frame.model_copy(update={"regions": (), "clinical": ()}) for frame in latest.frames
+                )
                 assert latest.frames
+                if any(frame.clinical for frame in latest.frames):
+                    hypothesis_event("approved by two")
+                    seen = (event.version, wanted.picture_id, latest.revision)
+                    assert {who for who, *what in self.first if tuple(what) == seen} - {moderator}
         assert published.keys() <= {wanted.picture_id for wanted in self.submission.pictures}
 
     @rule(moderator=st.sampled_from(MODERATORS), outcome=st.sampled_from(RejectOutcome))

@@ -7,11 +7,15 @@ from fastapi.exceptions import RequestValidationError
 
 from services.moderation.domain import (
     REASONS,
+    AnswerFault,
+    BadAnswers,
     BadBoxes,
     BoxFault,
     ClaimedByAnother,
     NotWaiting,
     PictureNotSeen,
+    ProposalNotCovered,
+    ProposalsUnanswered,
     ReasonCode,
     RedactionOutstanding,
     Refusal,
@@ -21,6 +25,8 @@ from services.moderation.domain import (
 from services.moderation.routes.problems import problem_of, refusals_told
 from services.moderation.store import ContentBroken
 from shared.blobs import BlobMissing
+from shared.events import LeftReason, MarkAnswer
+from shared.questions import questions
 from shared.web import Problem
 
 WITH_FACTS: list[Refusal] = [
@@ -30,8 +36,11 @@ WITH_FACTS: list[Refusal] = [
     RedactionOutstanding(("p1",)),
     PictureNotSeen((0, 2)),
     Undecided(("p1", "p2")),
+    ProposalsUnanswered(((0, 1),)),
+    ProposalNotCovered(0, 1),
 ]
-KNOWN = {type(each) for each in WITH_FACTS} | {BadBoxes}
+OF_ONE_FIELD = {BadBoxes, BadAnswers}
+KNOWN = {type(each) for each in WITH_FACTS} | OF_ONE_FIELD
 REFUSALS = WITH_FACTS + [kind() for kind in Refusal.__subclasses__() if kind not in KNOWN]
 
 
@@ -50,12 +59,17 @@ def test_every_refusal_is_told_in_both_languages(refusal: Refusal) -> None:
 def test_every_refusal_has_an_answer_of_its_own() -> None:
     answers = [problem_of(refusal, "c") for refusal in REFUSALS]
     slugs = [answer.slug for answer in answers if isinstance(answer, Problem)]
-    assert len(slugs) == len(set(slugs)) == len(Refusal.__subclasses__()) - 1
+    assert len(slugs) == len(set(slugs)) == len(Refusal.__subclasses__()) - len(OF_ONE_FIELD)
 
 
-@pytest.mark.parametrize("fault", BoxFault)
-def test_every_fault_of_a_box_list_points_at_its_place(fault: BoxFault) -> None:
-    answer = problem_of(BadBoxes(fault, "frames", 1, "frame"), "c")
+FAULTS = [BadBoxes(fault, "frames", 1, "frame") for fault in BoxFault] + [
+    BadAnswers(fault, "frames", 1, "frame") for fault in AnswerFault
+]
+
+
+@pytest.mark.parametrize("refusal", FAULTS, ids=lambda each: each.fault)
+def test_every_fault_of_a_list_points_at_its_place(refusal: Refusal) -> None:
+    answer = problem_of(refusal, "c")
     assert isinstance(answer, RequestValidationError)
     (error,) = answer.errors()
     assert error["loc"] == ("body", "frames", 1, "frame")
@@ -76,3 +90,14 @@ def test_every_reason_has_a_sentence_in_both_languages() -> None:
     for said in REASONS.values():
         assert set(said) == {"fr", "en"}
         assert said["fr"] != said["en"]
+
+
+def test_the_question_and_every_answer_are_told_in_both_languages() -> None:
+    asked = questions().marks
+    assert {each.code for each in asked.answers} == set(MarkAnswer)
+    assert {each.code for each in asked.reasons} == set(LeftReason)
+    pairs = [(asked.fr, asked.en)] + [(each.fr, each.en) for each in (*asked.answers, *asked.reasons)]
+    for french, english in pairs:
+        assert french
+        assert english
+        assert french != english

@@ -1,12 +1,15 @@
 """The rules of moderation, without I/O: what a moderator must have seen and decided before a case is published.
 
-`review` holds the aggregate, `refusals` what it answers when a rule is broken, `audit` the hash chain of acts,
-`reasons` the fixed list of reason codes.
+`review` holds the aggregate, `answers` what has to be answered about a picture, `second_look` which pictures need two
+moderators, `refusals` what the aggregate answers when a rule is broken, `audit` the hash chain of acts, `reasons` the
+fixed list of reason codes.
 """
 
 from services.moderation.domain.audit import Act, ActKind, Flaw, Head, chain, verify_chain
 from services.moderation.domain.reasons import REASONS, ReasonCode
 from services.moderation.domain.refusals import (
+    AnswerFault,
+    BadAnswers,
     BadBoxes,
     BoxFault,
     CaseGone,
@@ -14,24 +17,32 @@ from services.moderation.domain.refusals import (
     ClaimedByAnother,
     ClaimNeeded,
     ConsentMissing,
+    MarksUnanswered,
     NotWaiting,
     OwnCase,
     PictureNotSeen,
     PictureUnknown,
     PictureUnreadable,
+    ProposalNotCovered,
+    ProposalsUnanswered,
     RedactionOutstanding,
     Refusal,
+    SecondLookByAnother,
     StaleRevision,
     TextMissing,
     TextNotSeen,
     Undecided,
 )
 from services.moderation.domain.review import DEFAULT_LEASE, Review
+from services.moderation.domain.second_look import needs_second_look
 from services.moderation.domain.values import (
+    Answers,
     Claim,
     Decision,
+    Look,
     Picture,
     PictureDecision,
+    ProposalAnswer,
     ReviewState,
     Round,
     RoundOutcome,
@@ -45,6 +56,9 @@ __all__ = [
     "REASONS",
     "Act",
     "ActKind",
+    "AnswerFault",
+    "Answers",
+    "BadAnswers",
     "BadBoxes",
     "BoxFault",
     "CaseGone",
@@ -56,6 +70,8 @@ __all__ = [
     "Decision",
     "Flaw",
     "Head",
+    "Look",
+    "MarksUnanswered",
     "NotWaiting",
     "OwnCase",
     "Picture",
@@ -63,6 +79,9 @@ __all__ = [
     "PictureNotSeen",
     "PictureUnknown",
     "PictureUnreadable",
+    "ProposalAnswer",
+    "ProposalNotCovered",
+    "ProposalsUnanswered",
     "ReasonCode",
     "RedactionOutstanding",
     "Refusal",
@@ -70,6 +89,7 @@ __all__ = [
     "ReviewState",
     "Round",
     "RoundOutcome",
+    "SecondLookByAnother",
     "StaleRevision",
     "Submission",
     "TextMissing",
@@ -78,5 +98,6 @@ __all__ = [
     "Undecided",
     "chain",
     "full_size",
+    "needs_second_look",
     "verify_chain",
 ]

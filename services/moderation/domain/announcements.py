@@ -18,6 +18,8 @@ from shared.events import (
     SubmittedPicture,
 )
 
+NO_BOXES = {"regions": (), "residual": (), "proposals": (), "clinical": ()}
+
 
 def approval(
     case_id: str,
@@ -43,7 +45,7 @@ def approval(
                 revision=picture.revision,
                 kind=submitted.kind,
                 # What was covered is in the pixels; ten clips of fifty frames would fill a megabyte with boxes.
-                frames=tuple(frame.model_copy(update={"regions": (), "residual": ()}) for frame in picture.frames),
+                frames=tuple(frame.model_copy(update=NO_BOXES) for frame in picture.frames),
             )
             for submitted, picture in published
         ),
@@ -95,5 +97,6 @@ def about_boxes(boxes: Sequence[FrameBoxes]) -> Detail:
     listed = json.dumps([frame.model_dump(mode="json") for frame in boxes], sort_keys=True, separators=(",", ":"))
     return {
         "boxes": sum(len(frame.boxes) for frame in boxes),
+        "clinical": sum(len(frame.clinical) for frame in boxes),
         "sha256": hashlib.sha256(listed.encode()).hexdigest(),
     }

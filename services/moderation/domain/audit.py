@@ -35,6 +35,7 @@ class ActKind(StrEnum):
     SERVED = "served"
     BOXES_CHANGED = "boxes_changed"
     DECIDED = "decided"
+    FIRST_APPROVED = "first_approved"
     APPROVED = "approved"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.moderation.domain.refusals import BadBoxes, BoxFault
-from shared.events import Frame, FrameBoxes, Region
+from shared.events import Box, Frame, FrameBoxes, Region
 
 BY_HAND = "human"
 
@@ -14,7 +14,8 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
     Every frame must be listed exactly once, with an empty list where nothing is to be covered: a frame that was
     simply forgotten would come back uncovered. A box that the machine found (same kind and place) keeps its score
     and detector; every other box is a person's, whatever the request says, so that no free text travels in it.
-    Raises BadBoxes with the place in the request.
+    A clinical box may be kept, made smaller or left out (the face is then painted there), but only the author marks
+    one. Raises BadBoxes with the place in the request.
     """
     by_index = {frame.index: frame for frame in frames}
     seen: set[int] = set()
@@ -32,7 +33,10 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
             if fitted is None:
                 raise BadBoxes(BoxFault.BOX_OUTSIDE, "frames", place, "boxes", number, "box")
             boxes.append(fitted)
-        complete.append(FrameBoxes(frame=frame.index, boxes=tuple(boxes)))
+        for number, clinical in enumerate(listed.clinical):
+            if min(clinical[2:]) < 1 or not any(_within(clinical, marked) for marked in frame.clinical):
+                raise BadBoxes(BoxFault.CLINICAL_NEW, "frames", place, "clinical", number)
+        complete.append(FrameBoxes(frame=frame.index, boxes=tuple(boxes), clinical=listed.clinical))
     if by_index.keys() - seen:
         raise BadBoxes(BoxFault.FRAMES_FORGOTTEN, "frames")
     return tuple(sorted(complete, key=lambda each: each.frame))
@@ -45,7 +49,16 @@ def _fit(region: Region, frame: Frame) -> Region | None:
     left, top = max(left, 0), max(top, 0)
     if right <= left or bottom <= top:
         return None
-    for found in (*frame.regions, *frame.residual):
+    for found in (*frame.regions, *frame.residual, *frame.proposals):
         if found.kind == region.kind and found.box == region.box:
             return found.model_copy(update={"box": (left, top, right - left, bottom - top)})
     return Region(kind=region.kind, box=(left, top, right - left, bottom - top), detector=BY_HAND)
+
+
+def _within(inner: Box, outer: Box) -> bool:
+    return (
+        inner[0] >= outer[0]
+        and inner[1] >= outer[1]
+        and inner[0] + inner[2] <= outer[0] + outer[2]
+        and inner[1] + inner[3] <= outer[1] + outer[3]
+    )

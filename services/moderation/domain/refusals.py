@@ -79,6 +79,7 @@ class BoxFault(StrEnum):
     FRAME_TWICE = "frame_twice"
     FRAMES_FORGOTTEN = "frames_forgotten"
     BOX_OUTSIDE = "box_outside"
+    CLINICAL_NEW = "clinical_new"
 
 
 class BadBoxes(Refusal):
@@ -88,6 +89,47 @@ class BadBoxes(Refusal):
         super().__init__(f"{fault} at {place}")
         self.fault = fault
         self.place = place
+
+
+class ProposalsUnanswered(Refusal):
+    """The machine suspects something in these places (frame, number of the proposal) that nobody has answered."""
+
+    def __init__(self, proposals: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(f"{len(proposals)} proposals unanswered")
+        self.proposals = proposals
+
+
+class ProposalNotCovered(Refusal):
+    """The answer says covered, and this revision's paint does not hide the proposal."""
+
+    def __init__(self, frame: int, proposal: int) -> None:
+        super().__init__(f"proposal {proposal} of frame {frame} is not covered")
+        self.frame = frame
+        self.proposal = proposal
+
+
+class MarksUnanswered(Refusal):
+    """The picture may show skin, and nobody has said what marks it shows."""
+
+
+class AnswerFault(StrEnum):
+    """What can be wrong with a list of answers."""
+
+    PROPOSAL_UNKNOWN = "proposal_unknown"
+    PROPOSAL_TWICE = "proposal_twice"
+
+
+class BadAnswers(Refusal):
+    """An answer is about no proposal of this revision, or the second about one. `place`: the path in the request."""
+
+    def __init__(self, fault: AnswerFault, *place: str | int) -> None:
+        super().__init__(f"{fault} at {place}")
+        self.fault = fault
+        self.place = place
+
+
+class SecondLookByAnother(Refusal):
+    """This moderator has approved the case; a picture of it needs the approval of somebody else as well."""
 
 
 class Undecided(Refusal):

@@ -21,6 +21,7 @@ from services.moderation.domain.announcements import (
     rejection,
     repainting,
 )
+from services.moderation.domain.answers import about_answers, about_covered, check_answers
 from services.moderation.domain.audit import AUTHOR, SYSTEM, Act, ActKind, Detail
 from services.moderation.domain.boxes import complete_boxes
 from services.moderation.domain.reasons import ReasonCode
@@ -36,14 +37,18 @@ from services.moderation.domain.refusals import (
     PictureUnknown,
     PictureUnreadable,
     RedactionOutstanding,
+    SecondLookByAnother,
     StaleRevision,
     TextMissing,
     TextNotSeen,
     Undecided,
 )
+from services.moderation.domain.second_look import agreed, needs_second_look
 from services.moderation.domain.values import (
+    Answers,
     Claim,
     Decision,
+    Look,
     Picture,
     PictureDecision,
     ReviewState,
@@ -81,6 +86,7 @@ class Review(BaseModel):
     submission: Submission | None = None
     pictures: dict[str, Picture] = {}
     claim: Claim | None = None
+    look: Look | None = None
     thread: tuple[Round, ...] = ()
     withdrawn: bool = False
     acts: list[Act] = Field(default_factory=list, exclude=True)
@@ -121,6 +127,8 @@ class Review(BaseModel):
         self.pictures[event.picture_id] = known.rendered(event)
         if self.claim:
             self.claim = self.claim.without(event.picture_id)
+        if self.look and event.picture_id in self.look.pictures:
+            self.look = None
 
     def on_submitted(self, event: CaseSubmitted) -> None:
         """The author asks, or asks again after changes: the thread stays, a claim on the older version ends."""
@@ -129,6 +137,7 @@ class Review(BaseModel):
         if self.claim:
             self._act(ActKind.RELEASED, SYSTEM, detail={"because": "resubmitted"})
             self.claim = None
+        self.look = None
         self.submission = Submission.of(event)
 
     def on_withdrawn(self, event: CaseWithdrawn) -> None:
@@ -138,7 +147,7 @@ class Review(BaseModel):
         picture_ids = {*event.picture_ids, *self.pictures, *(p.picture_id for p, _ in self.submitted_pictures())}
         self._act(ActKind.WITHDRAWN, AUTHOR, version=event.version)
         self.withdrawn = True
-        self.submission, self.claim, self.pictures, self.thread = None, None, {}, ()
+        self.submission, self.claim, self.look, self.pictures, self.thread = None, None, None, {}, ()
         self.outgoing.append(Tombstone(event=CaseApproved, key=self.case_id))
         self.outgoing.append(Tombstone(event=CaseRejected, key=self.case_id))
         self.outgoing += [Tombstone(event=RedactionRequested, key=each) for each in sorted(picture_ids)]
@@ -148,11 +157,14 @@ class Review(BaseModel):
     def take(self, moderator_id: str, claim_id: str, now: datetime) -> Claim:
         """Claim the case for one lease; the holder's own claim is renewed and keeps its id.
 
-        Raises ClaimedByAnother while somebody else's lease runs, OwnCase for the author.
+        Raises ClaimedByAnother while somebody else's lease runs, OwnCase for the author, SecondLookByAnother for
+        whoever has approved it and waits for a second moderator.
         """
         submission = self._waiting()
         if submission.author_id == moderator_id:
             raise OwnCase
+        if self.look and self.look.moderator_id == moderator_id:
+            raise SecondLookByAnother
         if self.claim and self.claim.live(now):
             if self.claim.moderator_id != moderator_id:
                 raise ClaimedByAnother(self.claim.expires_at)
@@ -174,6 +186,12 @@ class Review(BaseModel):
         """The submission that this moderator is at work on."""
         self._held(moderator_id, now)
         return self._waiting()
+
+    def approved_by(self, moderator_id: str) -> Round | Look | None:
+        """The approval that this moderator has just given: the request comes again because its reply was lost."""
+        if self.state is ReviewState.WAITING and self.look and self.look.moderator_id == moderator_id:
+            return self.look
+        return self.answered(moderator_id, RoundOutcome.APPROVED)
 
     def answered(self, moderator_id: str, outcome: RoundOutcome) -> Round | None:
         """The round that this moderator has just closed so: the request comes again because its reply was lost."""
@@ -246,7 +264,7 @@ class Review(BaseModel):
             moderator_id,
             picture_id=picture_id,
             revision=asked,
-            detail={"seen_revision": revision, **about_boxes(boxes)},
+            detail={"seen_revision": revision, **about_boxes(boxes), **about_covered(picture, boxes)},
         )
         return asked
 
@@ -258,14 +276,16 @@ class Review(BaseModel):
         revision: int,
         decision: PictureDecision,
         reason: ReasonCode | None = None,
+        answers: Answers | None = None,
     ) -> Decision:
         """Publish or withhold one picture in its current revision.
 
         Needs every full-size frame of that revision to have been served in this claim (PictureNotSeen). A picture
-        that could not be decoded has nothing to see and can only be withheld (PictureUnreadable).
+        that could not be decoded has nothing to see and can only be withheld (PictureUnreadable). To publish needs
+        `answers` to all that the picture asks (see `check_answers` for what is raised).
         """
         claim = self._held(moderator_id, now)
-        _, picture = self._current(picture_id, revision)
+        submitted, picture = self._current(picture_id, revision)
         if picture_id in self.outstanding():
             raise RedactionOutstanding((picture_id,))
         if picture.unreadable and decision is PictureDecision.PUBLISH:
@@ -273,26 +293,31 @@ class Review(BaseModel):
         unseen = self._unseen(picture)
         if unseen:
             raise PictureNotSeen(unseen)
-        said = Decision(revision=revision, decision=decision, reason=reason, decided_at=now)
+        answers = answers if answers and decision is PictureDecision.PUBLISH else Answers()
+        if decision is PictureDecision.PUBLISH:
+            check_answers(submitted.kind, picture, answers)
+        said = Decision(revision=revision, decision=decision, reason=reason, decided_at=now, answers=answers)
         before = claim.decisions.get(picture_id)
-        if before and (before.decision, before.reason) == (decision, reason):
+        if before and said == before.model_copy(update={"decided_at": now}):
             return before
         self.claim = claim.model_copy(update={"decisions": {**claim.decisions, picture_id: said}})
-        detail: Detail = {"decision": decision.value}
+        detail: Detail = {"decision": decision.value, **about_answers(answers)}
         if reason:
             detail["reason"] = reason.value
         self._act(ActKind.DECIDED, moderator_id, picture_id=picture_id, revision=revision, detail=detail)
         return said
 
-    def approve(self, moderator_id: str, now: datetime, text_sha256: str, title: str, text: str) -> Round:
+    def approve(self, moderator_id: str, now: datetime, text_sha256: str, title: str, text: str) -> Round | Look:
         """Publish the case: its text, and every picture that was decided so, exactly as rendered.
 
         Needs a live claim, no outstanding redaction, every picture served and decided in this claim, and the very
         text that was shown in this claim. A case all of whose pictures are withheld may still be published, as text
-        alone, if there is a text to stand by itself (TextMissing). Repeated by the same moderator after success, it
-        returns the same round and does nothing.
+        alone, if there is a text to stand by itself (TextMissing). Where a picture needs two moderators, the first
+        approval is a `Look` and gives the case back to the queue; the second publishes, if it is another person's
+        and of the same revisions. Repeated by the same moderator after success, it returns the same answer and does
+        nothing.
         """
-        again = self.answered(moderator_id, RoundOutcome.APPROVED)
+        again = self.approved_by(moderator_id)
         if again:
             return again
         claim = self._held(moderator_id, now)
@@ -313,10 +338,19 @@ class Review(BaseModel):
         ]
         if submission.pictures and not wanted and not text.strip():
             raise TextMissing
+        for submitted, picture in wanted:
+            check_answers(submitted.kind, picture, claim.decisions[picture.picture_id].answers)
+        shared = {picture.picture_id: picture.revision for _, picture in wanted if needs_second_look(picture)}
+        if not agreed(self.look, moderator_id, shared):
+            return self._looked_first(moderator_id, now, submission, shared)
         event = approval(self.case_id, submission, wanted, title, text, now)
         self.outgoing.append(event)
-        self._act(ActKind.APPROVED, moderator_id, detail=about_approval(event))
-        return self._close(moderator_id, now, RoundOutcome.APPROVED, ())
+        detail = about_approval(event)
+        first = self.look.moderator_id if self.look and shared else None
+        if first:
+            detail["first_moderator"] = first
+        self._act(ActKind.APPROVED, moderator_id, detail=detail)
+        return self._close(moderator_id, now, RoundOutcome.APPROVED, (), first)
 
     def reject(self, moderator_id: str, now: datetime, outcome: RejectOutcome, reasons: Sequence[ReasonCode]) -> Round:
         """Decline the case, or send it back for changes, with at least one reason.
@@ -392,16 +426,31 @@ class Review(BaseModel):
             self._act(ActKind.LEASE_EXPIRED, self.claim.moderator_id, detail=detail)
             self.claim = None
 
-    def _close(self, moderator_id: str, now: datetime, outcome: RoundOutcome, reasons: tuple[ReasonCode, ...]) -> Round:
+    def _looked_first(self, moderator_id: str, now: datetime, submission: Submission, pictures: dict[str, int]) -> Look:
+        detail: Detail = {"pictures": [f"{picture_id} {revision}" for picture_id, revision in pictures.items()]}
+        self._act(ActKind.FIRST_APPROVED, moderator_id, detail=detail)
+        self.look = Look(version=submission.version, moderator_id=moderator_id, decided_at=now, pictures=pictures)
+        self.claim = None
+        return self.look
+
+    def _close(
+        self,
+        moderator_id: str,
+        now: datetime,
+        outcome: RoundOutcome,
+        reasons: tuple[ReasonCode, ...],
+        first_moderator_id: str | None = None,
+    ) -> Round:
         closed = Round(
             version=self._waiting().version,
             outcome=outcome,
             reasons=reasons,
             moderator_id=moderator_id,
             decided_at=now,
+            first_moderator_id=first_moderator_id,
         )
         self.thread = (*self.thread, closed)
-        self.claim = None
+        self.claim, self.look = None, None
         return closed
 
     def _act(

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +15,10 @@ from shared.events import (
     Frame,
     FrameBoxes,
     Language,
+    LeftReason,
+    MarkAnswer,
+    Marks,
+    Note,
     QuestionKind,
     RedactionOutcome,
     RejectOutcome,
@@ -80,6 +85,7 @@ class Picture(Value):
     outcome: RedactionOutcome | None = None
     reason: str | None = None
     frames: tuple[Frame, ...] = ()
+    notes: tuple[Note, ...] = ()
     requested: int = 0
     requested_boxes: tuple[FrameBoxes, ...] = ()
 
@@ -93,6 +99,7 @@ class Picture(Value):
             outcome=event.outcome,
             reason=event.reason,
             frames=event.frames,
+            notes=event.notes,
             requested=0 if answered else self.requested,
             requested_boxes=() if answered else self.requested_boxes,
         )
@@ -106,6 +113,22 @@ class Picture(Value):
         return next((frame for frame in self.frames if frame.index == index), None)
 
 
+class ProposalAnswer(Value):
+    """A moderator's word on one proposal: the one in place `proposal` (from 0) of the frame with index `frame`."""
+
+    frame: int
+    proposal: int
+    answer: Literal[MarkAnswer.COVERED, MarkAnswer.LEFT]
+    reason: LeftReason | None = None
+
+
+class Answers(Value):
+    """What a moderator answers with the decision to publish; see `answers.check_answers`."""
+
+    proposals: tuple[ProposalAnswer, ...] = ()
+    marks: Marks | None = None
+
+
 class Decision(Value):
     """A moderator's word on one picture in one revision."""
 
@@ -113,6 +136,7 @@ class Decision(Value):
     decision: PictureDecision
     reason: ReasonCode | None
     decided_at: datetime
+    answers: Answers = Answers()
 
 
 class Claim(Value):
@@ -143,14 +167,27 @@ class Claim(Value):
         )
 
 
+class Look(Value):
+    """The first of two approvals. `pictures`: id and revision of each picture that needs a second moderator."""
+
+    version: int
+    moderator_id: str
+    decided_at: datetime
+    pictures: dict[str, int]
+
+
 class Round(Value):
-    """One answered submission: the thread of a case is the tuple of its rounds."""
+    """One answered submission: the thread of a case is the tuple of its rounds.
+
+    `first_moderator_id`: who approved before `moderator_id` where a picture needed two.
+    """
 
     version: int
     outcome: RoundOutcome
     reasons: tuple[ReasonCode, ...] = ()
     moderator_id: str
     decided_at: datetime
+    first_moderator_id: str | None = None
 
 
 def full_size(frame: Frame) -> Rendition | None:

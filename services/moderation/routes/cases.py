@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from prometheus_client import Counter
 
-from services.moderation.domain import REASONS, Review, Round, RoundOutcome, Submission
+from services.moderation.domain import REASONS, Look, Review, Round, Submission
 from services.moderation.routes.problems import refusals_told
 from services.moderation.routes.shapes import (
     AnswerShown,
@@ -24,6 +24,7 @@ from services.moderation.routes.shapes import (
 from services.moderation.store import Contents, Reviews
 from shared.auth import Guard, Principal
 from shared.events import Role
+from shared.questions import Questions, questions
 
 # How many cases moderators decide, and how: the pace of the team, and of authors who need help with their cases.
 CASES_DECIDED = Counter(
@@ -39,6 +40,11 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
     async def list_reasons(moderator: Moderator) -> ReasonList:
         """The codes that a rejection or a decision may give, with their sentences for the author."""
         return ReasonList(items=[ReasonShown(code=code, **said) for code, said in REASONS.items()])
+
+    @router.get("/questions")
+    async def list_questions(moderator: Moderator) -> Questions:
+        """What you are asked of a picture that may show skin, and why a mark or a proposal may be left."""
+        return questions()
 
     @router.get("/queue")
     async def list_queue(
@@ -84,19 +90,25 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
         return CaseShown.of(review, text.title, text.body)
 
     @router.post("/cases/{case_id}/approval")
-    async def approve(case_id: CaseId, moderator: Moderator) -> AnswerShown:
-        """Publish the case: the text that you have read and the pictures that you decided to publish."""
+    async def approve(case_id: CaseId, moderator: Moderator, response: Response) -> AnswerShown:
+        """Publish the case: the text that you have read and the pictures that you decided to publish.
+
+        202 with the outcome `second_look` where a picture needs a second moderator and you are the first.
+        """
         with refusals_told(case_id):
             before = await reviews.change(case_id, lambda review: answered_or_held(review, moderator))
-            if isinstance(before, Round):
+            if isinstance(before, Round | Look):
+                response.status_code = 202 if isinstance(before, Look) else 200
                 return AnswerShown.of(case_id, before)
             text, sha256 = await contents.text(case_id, before.text_version)
             said = await reviews.change(
                 case_id,
                 lambda review: review.approve(moderator.member_id, reviews.clock(), sha256, text.title, text.body),
             )
-        CASES_DECIDED.labels(said.outcome.value).inc()
-        return AnswerShown.of(case_id, said)
+        response.status_code = 202 if isinstance(said, Look) else 200
+        shown = AnswerShown.of(case_id, said)
+        CASES_DECIDED.labels(shown.outcome).inc()
+        return shown
 
     @router.post("/cases/{case_id}/rejection")
     async def reject(case_id: CaseId, asked: RejectionAsked, moderator: Moderator) -> AnswerShown:
@@ -117,8 +129,7 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
         flaws = [FlawShown(**flaw.model_dump()) for flaw in trail.flaws]
         return AuditShown(case_id=case_id, whole=not flaws, flaws=flaws, items=trail.records)
 
-    def answered_or_held(review: Review, moderator: Principal) -> Round | Submission:
-        answered = review.answered(moderator.member_id, RoundOutcome.APPROVED)
-        return answered or review.held(moderator.member_id, reviews.clock())
+    def answered_or_held(review: Review, moderator: Principal) -> Round | Look | Submission:
+        return review.approved_by(moderator.member_id) or review.held(moderator.member_id, reviews.clock())
 
     return router

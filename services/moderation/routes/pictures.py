@@ -90,12 +90,21 @@ def picture_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRou
     async def decide(
         case_id: CaseId, picture_id: PictureId, asked: DecisionAsked, moderator: Moderator
     ) -> DecisionShown:
-        """Publish or withhold this revision of the picture. 409 until every frame was sent to you at full size."""
+        """Publish or withhold this revision of the picture. 409 until every frame was sent to you at full size.
+
+        To publish, answer each proposal (`covered` by boxes, or `left` with a reason), and `marks` where asked.
+        """
         with refusals_told(case_id):
             said = await reviews.change(
                 case_id,
                 lambda review: review.decide(
-                    moderator.member_id, reviews.clock(), picture_id, asked.revision, asked.decision, asked.reason
+                    moderator.member_id,
+                    reviews.clock(),
+                    picture_id,
+                    asked.revision,
+                    asked.decision,
+                    asked.reason,
+                    asked.answers(),
                 ),
             )
         return DecisionShown.of(picture_id, said)

@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 
 from services.moderation.domain import (
+    AnswerFault,
+    BadAnswers,
     BadBoxes,
     BoxFault,
     CaseGone,
@@ -15,13 +17,17 @@ from services.moderation.domain import (
     ClaimedByAnother,
     ClaimNeeded,
     ConsentMissing,
+    MarksUnanswered,
     NotWaiting,
     OwnCase,
     PictureNotSeen,
     PictureUnknown,
     PictureUnreadable,
+    ProposalNotCovered,
+    ProposalsUnanswered,
     RedactionOutstanding,
     Refusal,
+    SecondLookByAnother,
     StaleRevision,
     TextMissing,
     TextNotSeen,
@@ -136,6 +142,51 @@ PICTURE_NOT_SEEN = ProblemKind(
         fr="Ouvrez en pleine taille les vues listées dans frames, puis décidez.",
     ),
 )
+PROPOSALS_UNANSWERED = ProblemKind(
+    "proposals-unanswered",
+    409,
+    Text(en="The machine suspects something that nobody has answered", fr="Un soupçon de la machine est sans réponse"),
+    Text(
+        en="For each place listed in proposals (frame, number of the proposal): cover it by new boxes, or send the "
+        "decision with an answer for it: covered, or left with a reason from GET /questions.",
+        fr="Pour chaque endroit de proposals (vue, numéro de la proposition) : recouvrez-le par de nouvelles zones, ou "
+        "envoyez la décision avec une réponse : covered, ou left avec une raison de GET /questions.",
+    ),
+)
+PROPOSAL_NOT_COVERED = ProblemKind(
+    "proposal-not-covered",
+    409,
+    Text(en="This place is not covered", fr="Cet endroit n'est pas recouvert"),
+    Text(
+        en="You answered covered for proposal {proposal} of frame {frame}, but less than half of it is painted. Draw a "
+        "box over it (PUT boxes) and look at the new revision, or leave it with a reason.",
+        fr="Vous avez répondu covered pour la proposition {proposal} de la vue {frame}, mais moins de la moitié en est "
+        "recouverte. Tracez une zone dessus (PUT boxes) et regardez la nouvelle révision, ou laissez-la avec une "
+        "raison.",
+    ),
+)
+MARKS_UNANSWERED = ProblemKind(
+    "marks-unanswered",
+    409,
+    Text(en="A question about this picture is open", fr="Une question sur cette image est sans réponse"),
+    Text(
+        en="Say whether the picture shows a tattoo, a scar, jewellery or a birthmark: send the decision with marks: "
+        "none, covered, or left with reasons (in words at GET /questions).",
+        fr="Dites si l'image montre un tatouage, une cicatrice, un bijou ou une tache de naissance : envoyez la "
+        "décision avec marks : none, covered, ou left avec des raisons (en mots sous GET /questions).",
+    ),
+)
+SECOND_LOOK_BY_ANOTHER = ProblemKind(
+    "second-look-by-another",
+    403,
+    Text(en="Another moderator has to look now", fr="C'est à un autre modérateur de regarder"),
+    Text(
+        en="You have approved this case. A picture of it shows part of a face, so a second moderator has to approve "
+        "it too. Take another case from the queue.",
+        fr="Vous avez approuvé ce cas. Une de ses images montre une partie d'un visage : un deuxième modérateur doit "
+        "aussi l'approuver. Prenez un autre cas dans la file.",
+    ),
+)
 PICTURES_UNDECIDED = ProblemKind(
     "pictures-undecided",
     409,
@@ -217,6 +268,20 @@ BOX_FAULTS = {
         en="This box lies outside its frame (x, y, width, height in pixels of the full size).",
         fr="Cette zone est hors de sa vue (x, y, largeur, hauteur en pixels de la pleine taille).",
     ),
+    BoxFault.CLINICAL_NEW: Text(
+        en="Only the author marks a clinical region. Keep it, make it smaller or leave it out.",
+        fr="Seul l'auteur marque une zone clinique. Gardez-la, réduisez-la ou omettez-la.",
+    ),
+}
+ANSWER_FAULTS = {
+    AnswerFault.PROPOSAL_UNKNOWN: Text(
+        en="This revision of the picture has no such proposal.",
+        fr="Cette révision de l'image n'a pas cette proposition.",
+    ),
+    AnswerFault.PROPOSAL_TWICE: Text(
+        en="This proposal is answered twice.",
+        fr="Cette proposition a deux réponses.",
+    ),
 }
 
 _SIMPLE: dict[type[Refusal], ProblemKind] = {
@@ -228,6 +293,8 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
     PictureUnreadable: PICTURE_UNREADABLE,
     TextMissing: TEXT_MISSING,
     ConsentMissing: CONSENT_MISSING,
+    MarksUnanswered: MARKS_UNANSWERED,
+    SecondLookByAnother: SECOND_LOOK_BY_ANOTHER,
 }
 
 
@@ -246,13 +313,25 @@ def problem_of(refusal: Refusal, case_id: str) -> Problem | RequestValidationErr
             return PICTURE_NOT_SEEN(frames=frames)
         case Undecided(picture_ids=picture_ids):
             return PICTURES_UNDECIDED(picture_ids=picture_ids)
-        case BadBoxes(fault=fault, place=place):
-            said = BOX_FAULTS[fault]
-            found = {"type": fault.value, "loc": ("body", *place), "msg": said.en, "ctx": {"fr": said.fr}}
-            return RequestValidationError([found])
+        case ProposalsUnanswered(proposals=proposals):
+            return PROPOSALS_UNANSWERED(
+                proposals=[{"frame": frame, "proposal": proposal} for frame, proposal in proposals]
+            )
+        case ProposalNotCovered(frame=frame, proposal=proposal):
+            return PROPOSAL_NOT_COVERED(frame=frame, proposal=proposal)
+        case BadBoxes(fault=box_fault, place=place):
+            return _wrong_at(place, box_fault, BOX_FAULTS[box_fault])
+        case BadAnswers(fault=answer_fault, place=place):
+            return _wrong_at(place, answer_fault, ANSWER_FAULTS[answer_fault])
         case TextNotSeen():
             return TEXT_NOT_SEEN(case_id=case_id)
     return _SIMPLE[type(refusal)]()
+
+
+def _wrong_at(place: tuple[str | int, ...], code: str, said: Text) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": str(code), "loc": ("body", *place), "msg": said.en, "ctx": {"fr": said.fr}}]
+    )
 
 
 @contextmanager

@@ -1,16 +1,33 @@
 """The shapes of requests and answers: stable names, times in UTC, boxes in upright full-size pixels."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.moderation.domain import Claim, Decision, PictureDecision, ReasonCode, Review, Round, RoundOutcome
+from services.moderation.domain import (
+    Answers,
+    Claim,
+    Decision,
+    Look,
+    PictureDecision,
+    ProposalAnswer,
+    ReasonCode,
+    Review,
+    Round,
+    RoundOutcome,
+    needs_second_look,
+)
 from shared.events import (
+    SKIN_KINDS,
+    Box,
     ConsentFacts,
     FrameBoxes,
     Language,
+    LeftReason,
+    MarkAnswer,
+    Marks,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -19,6 +36,10 @@ from shared.events import (
     RenditionSize,
     Specialty,
 )
+from shared.notes import NoteShown, in_words
+from shared.questions import MarksGiven, check_reason
+
+SECOND_LOOK: Literal["second_look"] = "second_look"
 
 CaseId = Annotated[str, Path(min_length=1, max_length=64)]
 PictureId = Annotated[str, Path(min_length=1, max_length=64)]
@@ -31,16 +52,43 @@ class Asked(BaseModel):
 
 
 class BoxesAsked(Asked):
-    """`revision`: the one that was looked at. `frames`: every frame of it, each with its complete list of boxes."""
+    """`revision`: the one that was looked at. `frames`: every frame of it, each with its complete lists.
+
+    `clinical` boxes are the author's: keep them, make them smaller, or leave them out and the face is painted there.
+    """
 
     revision: int = Field(ge=1)
     frames: list[FrameBoxes] = Field(max_length=500)
 
 
+class ProposalAnswered(Asked):
+    """`proposal`: the place (from 0) in the list of the frame. `left` needs a reason, `covered` takes none."""
+
+    frame: int = Field(ge=0)
+    proposal: int = Field(ge=0)
+    answer: Literal[MarkAnswer.COVERED, MarkAnswer.LEFT]
+    reason: LeftReason | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ProposalAnswered":
+        check_reason(self.answer, self.reason is not None)
+        return self
+
+
 class DecisionAsked(Asked):
+    """To publish, answer each proposal of the revision, and `marks` where the picture has `marks_asked`."""
+
     revision: int = Field(ge=1)
     decision: PictureDecision
     reason: ReasonCode | None = None
+    proposals: list[ProposalAnswered] = Field(default=[], max_length=4_000)
+    marks: MarksGiven | None = None
+
+    def answers(self) -> Answers:
+        return Answers(
+            proposals=tuple(ProposalAnswer(**each.model_dump()) for each in self.proposals),
+            marks=self.marks.marks() if self.marks else None,
+        )
 
 
 class RejectionAsked(Asked):
@@ -60,6 +108,8 @@ class QueueItem(BaseModel):
     pictures: int
     pictures_outstanding: int
     rounds: int = Field(description="Earlier decisions on this case: more than 0 means it came back after changes.")
+    needs_second_look: bool = Field(False, description="A picture shows part of a face: two moderators must agree.")
+    first_look_at: datetime | None = Field(None, description="When the first of the two approved; null before.")
 
 
 class QueuePage(BaseModel):
@@ -95,6 +145,8 @@ class FrameShown(BaseModel):
     seen: bool = Field(description="Whether its full-size bytes were served to you in this claim.")
     regions: tuple[Region, ...]
     residual: tuple[Region, ...] = Field(description="What the second look still found: look here first.")
+    proposals: tuple[Region, ...] = Field(description="What the machine suspects and did not paint: answer each.")
+    clinical: tuple[Box, ...] = Field(description="Marked by the author: the paint of a face leaves it out.")
     renditions: list[RenditionShown]
 
 
@@ -104,10 +156,11 @@ class DecisionShown(BaseModel):
     decision: PictureDecision
     reason: ReasonCode | None
     decided_at: datetime
+    answers: Answers
 
     @classmethod
     def of(cls, picture_id: str, said: Decision) -> "DecisionShown":
-        return cls(picture_id=picture_id, **said.model_dump())
+        return cls(picture_id=picture_id, **{name: getattr(said, name) for name in type(said).model_fields})
 
 
 class PictureShown(BaseModel):
@@ -117,6 +170,10 @@ class PictureShown(BaseModel):
     awaited_revision: int | None = Field(description="The revision that the redactor still owes.")
     outcome: RedactionOutcome | None
     reason: str | None = Field(description="Why the picture could not be read.")
+    notes: list[NoteShown] = Field(description="What was made of the file.")
+    marks_asked: bool = Field(description="To publish it, say what marks it shows (GET /questions).")
+    author_marks: Marks | None = Field(description="What the author said about marks; null where not asked.")
+    needs_second_look: bool = Field(description="It shows part of a face: a second moderator has to approve it too.")
     decision: DecisionShown | None
     frames: list[FrameShown]
 
@@ -141,6 +198,7 @@ class CaseShown(BaseModel):
     consent: ConsentFacts | None
     claim: ClaimShown
     pictures: list[PictureShown]
+    first_look_at: datetime | None = Field(description="When another moderator approved, where two are needed.")
     thread: list[RoundShown]
 
     @classmethod
@@ -159,7 +217,10 @@ class CaseShown(BaseModel):
             consent=review.submission.consent,
             claim=ClaimShown.of(review.case_id, review.claim),
             pictures=_pictures(review, review.claim),
-            thread=[RoundShown(**each.model_dump(exclude={"moderator_id"})) for each in review.thread],
+            first_look_at=review.look.decided_at if review.look else None,
+            thread=[
+                RoundShown(**each.model_dump(exclude={"moderator_id", "first_moderator_id"})) for each in review.thread
+            ],
         )
 
 
@@ -169,17 +230,20 @@ class BoxesTaken(BaseModel):
 
 
 class AnswerShown(BaseModel):
-    """A case's decision."""
+    """A case's decision. `second_look`: approved by you, and not published before another moderator agrees."""
 
     case_id: str
     version: int
-    outcome: RoundOutcome
+    outcome: RoundOutcome | Literal["second_look"]
     reasons: tuple[ReasonCode, ...]
     decided_at: datetime
 
     @classmethod
-    def of(cls, case_id: str, said: Round) -> "AnswerShown":
-        return cls(case_id=case_id, **said.model_dump(exclude={"moderator_id"}))
+    def of(cls, case_id: str, said: Round | Look) -> "AnswerShown":
+        if isinstance(said, Look):
+            outcome: RoundOutcome | Literal["second_look"] = SECOND_LOOK
+            return cls(case_id=case_id, version=said.version, outcome=outcome, reasons=(), decided_at=said.decided_at)
+        return cls(case_id=case_id, **said.model_dump(exclude={"moderator_id", "first_moderator_id"}))
 
 
 class ReasonShown(BaseModel):
@@ -220,6 +284,8 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
                 seen=frame.index in seen,
                 regions=frame.regions,
                 residual=frame.residual,
+                proposals=frame.proposals,
+                clinical=frame.clinical,
                 renditions=[
                     RenditionShown(
                         url=f"/cases/{review.case_id}/pictures/{picture.picture_id}/frames/{frame.index}/{each.size}",
@@ -238,6 +304,10 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
                 awaited_revision=awaited if awaited > picture.revision else None,
                 outcome=picture.outcome,
                 reason=picture.reason,
+                notes=in_words(picture.notes),
+                marks_asked=submitted.kind in SKIN_KINDS and not picture.unreadable,
+                author_marks=submitted.marks,
+                needs_second_look=needs_second_look(picture),
                 decision=DecisionShown.of(picture.picture_id, said) if said else None,
                 frames=frames,
             )
