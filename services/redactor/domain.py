@@ -53,6 +53,8 @@ class Thresholds:
     text_pixel: float = 0.3  # a pixel of the text map
     text: float = 0.45  # the mean over a text box
     mark: float = 0.9  # a clinical mark is given back only when it is read at least this surely
+    tattoo: float = 0.8  # painted from here
+    tattoo_proposed: float = 0.4  # from here to `tattoo` it is shown to the author and the moderator, who must answer
 
 
 def clip(box: Box, width: int, height: int) -> Box | None:
@@ -88,10 +90,59 @@ def aligned(box: Box, width: int, height: int, block: int = BLOCK_PX) -> Box | N
     return clip((left, top, right - left, bottom - top), width, height)
 
 
-def painted_boxes(regions: Iterable[Region], width: int, height: int) -> list[Box]:
-    """What is filled for these regions, in pixels of the upright picture."""
-    boxes = (aligned(padded(region), width, height) for region in regions)
-    return [box for box in boxes if box is not None]
+def hole(clinical: Box, width: int, height: int, block: int = BLOCK_PX) -> Box | None:
+    """What a clinical box leaves open of a face: the whole blocks inside it, None where it holds none.
+
+    Shrunk inward, since a block that is open by a pixel would show the ringing of what lies beside. At the picture's
+    right and lower edge a block may be a part of one.
+    """
+    inside = clip(clinical, width, height)
+    if inside is None:
+        return None
+    left, top = -(-inside[0] // block) * block, -(-inside[1] // block) * block
+    right, bottom = inside[0] + inside[2], inside[1] + inside[3]
+    right = right if right == width else right // block * block
+    bottom = bottom if bottom == height else bottom // block * block
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def holes(clinical: Iterable[Box], width: int, height: int) -> list[Box]:
+    """What these clinical boxes leave open, in pixels of the upright picture."""
+    return [box for each in clinical if (box := hole(each, width, height)) is not None]
+
+
+def without(box: Box, opening: Box) -> list[Box]:
+    """`box` less `opening`: up to four boxes that do not overlap."""
+    left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    if not overlap(box, opening):
+        return [box]
+    inner_left, inner_right = max(left, opening[0]), min(right, opening[0] + opening[2])
+    inner_top, inner_bottom = max(top, opening[1]), min(bottom, opening[1] + opening[3])
+    pieces = (
+        (left, top, right - left, inner_top - top),
+        (left, inner_bottom, right - left, bottom - inner_bottom),
+        (left, inner_top, inner_left - left, inner_bottom - inner_top),
+        (inner_right, inner_top, right - inner_right, inner_bottom - inner_top),
+    )
+    return [piece for piece in pieces if piece[2] > 0 and piece[3] > 0]
+
+
+def painted_boxes(regions: Iterable[Region], width: int, height: int, clinical: Iterable[Box] = ()) -> list[Box]:
+    """What is filled for these regions, in pixels of the upright picture.
+
+    The paint of a face leaves out the blocks inside the boxes `clinical`. Everything else is filled there too: text
+    over an eye, a code, a tattoo, what a person drew.
+    """
+    openings = holes(clinical, width, height)
+    filled = []
+    for region in regions:
+        box = aligned(padded(region), width, height)
+        pieces = [box] if box is not None else []
+        if region.kind is RegionKind.FACE:
+            for opening in openings:
+                pieces = [piece for each in pieces for piece in without(each, opening)]
+        filled += pieces
+    return filled
 
 
 def area(box: Box) -> int:

@@ -14,10 +14,12 @@ from services.redactor.domain import (
     area,
     bounded,
     clip,
+    hole,
     merged,
     overlap,
     padded,
     painted_boxes,
+    without,
 )
 from shared.events import Box, Region, RegionKind
 
@@ -80,3 +82,40 @@ def test_bounded_regions_cover_all_that_was_found(found: list[Box], limit: int) 
 def test_a_refusal_keeps_its_reason_on_the_way_out_of_a_worker_process() -> None:
     error = pickle.loads(pickle.dumps(Unreadable(Reason.TRUNCATED, "half of it")))
     assert (error.reason, error.detail) == (Reason.TRUNCATED, "half of it")
+
+
+@given(boxes, boxes)
+def test_a_box_less_an_opening_is_all_of_the_box_outside_it_once(box: Box, opening: Box) -> None:
+    pieces = without(box, opening)
+    assert sum(map(area, pieces)) == area(box) - overlap(box, opening)
+    assert not [piece for piece in pieces if overlap(piece, opening)]
+    assert all(overlap(piece, box) == area(piece) for piece in pieces)
+    assert not [one for one in pieces for other in pieces if one is not other and overlap(one, other)]
+
+
+@given(boxes, st.integers(1, 400), st.integers(1, 300))
+def test_an_opening_is_made_of_whole_blocks_inside_the_clinical_box(box: Box, width: int, height: int) -> None:
+    opening = hole(box, width, height)
+    if opening is None:
+        inside = clip(box, width, height)
+        assert inside is None or min(inside[2], inside[3]) < 2 * BLOCK_PX
+        return
+    assert overlap(opening, box) == area(opening)
+    assert opening[0] % BLOCK_PX == opening[1] % BLOCK_PX == 0
+    assert opening[0] + opening[2] == width or (opening[0] + opening[2]) % BLOCK_PX == 0
+    assert opening[1] + opening[3] == height or (opening[1] + opening[3]) % BLOCK_PX == 0
+
+
+def test_only_the_paint_of_a_face_leaves_a_clinical_box_open() -> None:
+    eye: Box = (96, 96, 32, 32)
+    for kind in RegionKind:
+        painted = painted_boxes([region((64, 64, 128, 128), kind)], 400, 300, [eye])
+        assert any(overlap(box, eye) for box in painted) == (kind is not RegionKind.FACE)
+        assert sum(map(area, painted)) >= 128 * 128 - 32 * 32
+
+
+def test_overlapping_clinical_boxes_leave_open_what_either_does() -> None:
+    eyes: list[Box] = [(96, 96, 32, 32), (112, 112, 32, 32)]
+    painted = painted_boxes([region((64, 64, 128, 128), RegionKind.FACE)], 400, 300, eyes)
+    assert not [box for box in painted for eye in eyes if overlap(box, eye)]
+    assert not [one for one in painted for other in painted if one is not other and overlap(one, other)]

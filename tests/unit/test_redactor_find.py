@@ -50,7 +50,7 @@ def covered(box: Box, regions: list[Region], kind: RegionKind) -> bool:
 def test_faces_are_found_whichever_way_the_patient_lies(redactor: Redactor, turn: int) -> None:
     photo = pixels_of("photo.jpg")
     height, width = photo.shape[:2]
-    found = redactor._faces.detect(np.ascontiguousarray(np.rot90(photo, turn)))
+    found = redactor.search.faces.detect(np.ascontiguousarray(np.rot90(photo, turn)))
     for box in FACES:
         spot = np.zeros((height, width), bool)
         spot[box[1] : box[1] + box[3], box[0] : box[0] + box[2]] = True

@@ -45,7 +45,7 @@ def shares_covered(entry: dict[str, Any], kind: str, regions: list[Region]) -> l
 def test_every_face_is_covered(redactor: Redactor, stem: str) -> None:
     entry = truth("faces", stem)
     pixels = next(open_picture((SET / entry["file"]).read_bytes(), max_pixels=60_000_000).frames).shown()
-    shares = shares_covered(entry, "face", redactor._faces.detect(pixels))
+    shares = shares_covered(entry, "face", redactor.search.faces.detect(pixels))
     assert shares
     assert min(shares) >= 0.5
 
@@ -54,6 +54,6 @@ def test_every_face_is_covered(redactor: Redactor, stem: str) -> None:
 def test_every_line_of_patient_text_is_covered(redactor: Redactor, stem: str) -> None:
     entry = truth("radiographs", stem)
     pixels = next(open_picture((SET / entry["file"]).read_bytes(), max_pixels=60_000_000).frames).shown()
-    shares = shares_covered(entry, "text", redactor._text.detect(pixels))
+    shares = shares_covered(entry, "text", redactor.search.text.detect(pixels))
     assert shares
     assert min(shares) >= 0.8

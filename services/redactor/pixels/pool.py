@@ -26,7 +26,7 @@ from services.redactor.inference import EngineKind, chosen
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import require
 from shared.errors import NotNow
-from shared.events import PictureKind, Region
+from shared.events import Box, PictureKind, Region
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ FRAME_TIME = 0.1
 M_ARENA_MAX = -8  # from <malloc.h>
 
 Boxes = Mapping[int, Sequence[Region]]
+Clinical = Mapping[int, Sequence[Box]]
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,21 @@ class PixelPool:
         for _ in range(workers):
             self._idle.put_nowait(self._new_worker())
 
-    async def redact(self, data: bytes, boxes: Boxes | None = None, kind: PictureKind | None = None) -> Redacted:
+    async def redact(
+        self,
+        data: bytes,
+        boxes: Boxes | None = None,
+        kind: PictureKind | None = None,
+        *,
+        clinical: Clinical | None = None,
+    ) -> Redacted:
         """`Redactor.redact` in a worker, when one is free. Raises Unreadable; never anything for a bad picture."""
         reason = Reason.DECODER_FAILED
         for _ in range(TRIES):
             worker = await self._idle.get()
             began = time.monotonic()
             try:
-                call = worker.submit(_redact, data, boxes, kind, self._limits.time_s)
+                call = worker.submit(_redact, data, boxes, kind, clinical, self._limits.time_s)
                 return await asyncio.wrap_future(call)
             except BrokenProcessPool:
                 late = time.monotonic() - began >= self._limits.time_s
@@ -178,7 +186,9 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _redact(data: bytes, boxes: Boxes | None, kind: PictureKind | None, time_limit_s: float) -> Redacted:
+def _redact(
+    data: bytes, boxes: Boxes | None, kind: PictureKind | None, clinical: Clinical | None, time_limit_s: float
+) -> Redacted:
     assert _redactor is not None
 
     def allow(frame_count: int) -> None:
@@ -187,7 +197,7 @@ def _redact(data: bytes, boxes: Boxes | None, kind: PictureKind | None, time_lim
 
     allow(1)
     try:
-        return _redactor.redact(data, boxes, kind, allow)
+        return _redactor.redact(data, boxes, kind, allow, clinical)
     except MemoryError as error:
         raise Unreadable(Reason.MEMORY_LIMIT) from error
     except Unreadable:

@@ -1,0 +1,49 @@
+"""All finders over one picture: what they see is painted, or proposed where a person has to say."""
+
+from dataclasses import dataclass
+
+from services.redactor.detectors import Pixels
+from services.redactor.detectors.codes import Codes
+from services.redactor.detectors.faces import Faces
+from services.redactor.detectors.text import Text
+from services.redactor.domain import Thresholds, merged
+from services.redactor.inference import Engine
+from services.redactor.pixels.watch import Watch
+from shared.events import PictureKind, Region
+
+SMALL_PRINT = frozenset({PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO, PictureKind.LAB})
+"""Kinds whose lettering may be small and faint: text is sought in them at a larger scale."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was seen, in pixels of the upright picture, unpadded."""
+
+    regions: tuple[Region, ...]
+    """To be painted."""
+
+    proposals: tuple[Region, ...]
+    """Not sure enough to be painted unasked: author and moderator must answer."""
+
+
+class Search:
+    """Holds the finders of one process. Not thread-safe, as they are not."""
+
+    def __init__(self, engine: Engine, thresholds: Thresholds) -> None:
+        self.faces = Faces(engine, threshold=thresholds.face, threshold_small=thresholds.face_small)
+        self.text = Text(engine, pixel=thresholds.text_pixel, box=thresholds.text, mark=thresholds.mark)
+        self.codes = Codes()
+
+    def __call__(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> Findings:
+        """Everything that any finder sees. `kind` None: how small the print may be is told by the look."""
+        found = self.faces.detect(pixels)
+        watch.lap("faces")
+        found += self.text.detect(pixels, True if kind in SMALL_PRINT else None)
+        watch.lap("text")
+        found += self.codes.detect(pixels)
+        watch.lap("codes")
+        return Findings(tuple(merged(found)), ())
+
+    def proposals(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> tuple[Region, ...]:
+        """`Findings.proposals` alone, for a picture whose regions a person has set."""
+        return ()
