@@ -171,7 +171,8 @@ class IngestService:
         return CaseRedacted(**fields | changes)
 
     async def consent(self, case_id: str, **changes: Any) -> httpx.Response:
-        text = next(one for one in consent_texts.published() if one.language == "en")
+        texts = {one.version: one for one in consent_texts.published() if one.language == "en"}
+        text = texts[consent_texts.current()]
         signed = {
             "patient_code": "P-4711",
             "purposes": ["publication"],

@@ -161,10 +161,9 @@ class Person:
         return wait_until("the painted preview", look, within_s=within_s)
 
     def consent(self, case_id: str, language: str = "en", patient_code: str = "P-4711") -> Json:
-        """Record a consent to the newest text of the language, signed today."""
-        answer = self.call("GET", "ingest", "/consent-texts")
-        texts = answer["items"] if isinstance(answer, dict) else answer
-        text = [one for one in texts if one["language"] == language][-1]
+        """Record a consent to the current text of the language, signed today."""
+        texts = self.call("GET", "ingest", "/consent-texts")["items"]
+        text = next(one for one in texts if one["language"] == language and one["current"])
         signed = {
             "patient_code": patient_code,
             "purposes": text.get("purposes") or [PUBLICATION],

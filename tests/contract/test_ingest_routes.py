@@ -177,6 +177,10 @@ async def test_consent_texts_are_open_and_prove_themselves(ingest: IngestService
     assert {text["language"] for text in texts} == {"fr", "en"}
     for text in texts:
         assert hashlib.sha256(text["text"].encode()).hexdigest() == text["sha256"]
+    assert [(text["version"], text["language"]) for text in texts if text["current"]] == [
+        ("2026-11b", "en"),
+        ("2026-11b", "fr"),
+    ]
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from services.ingest.domain.consent import Purpose
 PUBLISHED = {
     ("2026-11", "en"): "8a66a3c4e15090449059f572a96c3c766946b9a883ec78ac8503e4b623108984",
     ("2026-11", "fr"): "077d951c2ede35d04cc5a5569646b5705b903322d8d6d3320c3b29b76da03b10",
+    ("2026-11b", "en"): "1998d4126fdaaf329b28cd129a59a3399bbe27c43b16a82a0d4df13d8c8ac9db",
+    ("2026-11b", "fr"): "c3c88176b617b7654f971c2c751f943dbe0f3cfeb00ac98ddab48fb32bdffcfa",
 }
 
 
@@ -30,3 +32,20 @@ def test_each_text_names_every_purpose_and_what_nobody_can_promise() -> None:
         assert named == purposes[text.language]
         assert len(named) == len(Purpose)
         assert {"en": "What nobody can promise", "fr": "Ce que personne ne peut promettre"}[text.language] in text.text
+
+
+def test_the_current_text_says_what_the_machine_does_about_tattoos_and_faces() -> None:
+    texts = {
+        str(text.language): text.text for text in consent_texts.published() if text.version == consent_texts.current()
+    }
+    assert consent_texts.current() == max(version for version, _ in PUBLISHED)
+    for language, said in (
+        ("en", ["looks for tattoos", "misses some", "part of your face", "two more people"]),
+        ("fr", ["cherche aussi les tatouages", "laisse échapper", "partie de votre visage", "deux autres personnes"]),
+    ):
+        assert all(words in texts[language] for words in said)
+
+
+def test_a_text_that_was_signed_before_stays_valid() -> None:
+    for text in consent_texts.published():
+        assert text.sha256 in consent_texts.hashes()[text.language]

@@ -39,6 +39,12 @@ def published() -> tuple[ConsentText, ...]:
 
 
 @cache
+def current() -> str:
+    """The version to sign now. The earlier ones stay valid for who has signed them."""
+    return published()[-1].version
+
+
+@cache
 def hashes() -> dict[Language, frozenset[str]]:
     """The SHA-256 of every published text, by language."""
     languages: tuple[Language, ...] = ("fr", "en")

@@ -114,7 +114,13 @@ async def list_consent_texts() -> ConsentTextList:
     """The texts that a patient may sign, oldest version first. Open to everyone: patients read them."""
     return ConsentTextList(
         items=[
-            ConsentTextView(version=one.version, language=one.language, sha256=one.sha256, text=one.text)
+            ConsentTextView(
+                version=one.version,
+                language=one.language,
+                sha256=one.sha256,
+                text=one.text,
+                current=one.version == consent_texts.current(),
+            )
             for one in consent_texts.published()
         ]
     )

@@ -296,12 +296,16 @@ class WithdrawalView(BaseModel):
 
 
 class ConsentTextView(BaseModel):
-    """A published consent text in Markdown; `sha256` of its UTF-8 bytes goes into the consent record."""
+    """A published consent text in Markdown; `sha256` of its UTF-8 bytes goes into the consent record.
+
+    `current`: the text to sign now. One that was signed before another became current stays valid.
+    """
 
     version: str
     language: Language
     sha256: str
     text: str
+    current: bool
     purposes: tuple[Purpose, ...] = tuple(Purpose)
 
 
