@@ -20,6 +20,7 @@ from services.redactor.store import Gone, Rooms
 from shared.bus import Bus, NotNow, Received
 from shared.envelope import Message, message_of, tombstone_of
 from shared.events import (
+    Box,
     CaseRedacted,
     CaseUploaded,
     CaseWithdrawn,
@@ -42,13 +43,19 @@ STAGE_SECONDS = Histogram(
 PICTURES = Counter("consilium_redaction_pictures_total", "Pictures answered", ["outcome", "reason"])
 REPEATS = Counter("consilium_redaction_repeats_total", "Pictures whose finished work was found and sent again")
 RESIDUAL = Counter("consilium_redaction_residual_total", "Regions that the second look still found")
+PROPOSALS = Counter("consilium_redaction_proposals_total", "Regions that were suspected and left to people")
 
 
 class Pool(Protocol):
     """Where pixels are worked on; see `pixels.pool.PixelPool`."""
 
     async def redact(
-        self, data: bytes, boxes: Mapping[int, Sequence[Region]] | None, kind: PictureKind | None
+        self,
+        data: bytes,
+        boxes: Mapping[int, Sequence[Region]] | None,
+        kind: PictureKind | None,
+        *,
+        clinical: Mapping[int, Sequence[Box]] | None,
     ) -> Redacted: ...
 
 
@@ -114,7 +121,7 @@ class Handlers:
                 raise result
 
     async def on_redaction_requested(self, received: Received[RedactionRequested]) -> None:
-        """Paint exactly the given boxes; the second look only reports."""
+        """Paint exactly the given boxes, of faces all but the clinical ones; the second look only reports."""
         e = received.event
         if e is not None:
             order = Order(
@@ -181,7 +188,8 @@ class Handlers:
         )
         try:
             data = await self._rooms.original(order.case_id, order.picture_id)
-            done = await self._pool.redact(data, _by_frame(order.boxes), order.kind)
+            clinical = _clinical_by_frame(order.boxes)
+            done = await self._pool.redact(data, _by_frame(order.boxes), order.kind, clinical=clinical)
         except Unreadable as error:
             log.warning("a picture cannot be read: %s", error, extra={"picture_id": order.picture_id})
             PICTURES.labels(RedactionOutcome.UNREADABLE, error.reason).inc()
@@ -191,13 +199,18 @@ class Handlers:
         else:
             _measure(done)
             frames = await self._rooms.keep_frames(order.case_id, order.picture_id, order.revision, done)
-            answer = answer.model_copy(update={"frames": frames, "seconds": done.seconds})
+            answer = answer.model_copy(update={"frames": frames, "notes": done.notes, "seconds": done.seconds})
         await self._rooms.keep_answer(answer)
         return answer
 
 
 def _by_frame(boxes: tuple[FrameBoxes, ...] | None) -> dict[int, tuple[Region, ...]] | None:
     return None if boxes is None else {each.frame: each.boxes for each in boxes}
+
+
+def _clinical_by_frame(boxes: tuple[FrameBoxes, ...] | None) -> dict[int, tuple[Box, ...]] | None:
+    marked = {each.frame: each.clinical for each in boxes or () if each.clinical}
+    return marked or None
 
 
 def _namespace(cause_id: str) -> uuid.UUID:
@@ -211,5 +224,6 @@ def _namespace(cause_id: str) -> uuid.UUID:
 def _measure(done: Redacted) -> None:
     PICTURES.labels(RedactionOutcome.REDACTED, "").inc()
     RESIDUAL.inc(sum(len(frame.residual) for frame in done.frames))
+    PROPOSALS.inc(sum(len(frame.proposals) for frame in done.frames))
     for stage, seconds in done.stages.items():
         STAGE_SECONDS.labels(stage).observe(seconds)

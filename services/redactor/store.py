@@ -109,5 +109,7 @@ def _frame(frame: RedactedFrame, keys: Sequence[str]) -> Frame:
         height=frame.height,
         regions=frame.regions,
         residual=frame.residual,
+        proposals=frame.proposals,
+        clinical=frame.clinical,
         renditions=renditions,
     )

@@ -2,7 +2,9 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from shared.blobs import RAW, REDACTED, RawRoom, manifest_key, redacted_key
 from shared.bus import NotNow, Received
 from shared.envelope import Message
 from shared.events import (
+    Box,
     CaseRedacted,
     CaseUploaded,
     CaseWithdrawn,
@@ -40,19 +43,30 @@ class FakePool:
 
     def __init__(self) -> None:
         self.given: list[tuple[bytes, Mapping[int, Sequence[Region]] | None]] = []
+        self.clinical: list[Mapping[int, Sequence[Box]] | None] = []
+        self.found: dict[str, Any] = {}
+        self.notes: tuple[str, ...] = ()
         self.refuse: Reason | None = None
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def redact(
-        self, data: bytes, boxes: Mapping[int, Sequence[Region]] | None, kind: PictureKind | None
+        self,
+        data: bytes,
+        boxes: Mapping[int, Sequence[Region]] | None,
+        kind: PictureKind | None,
+        *,
+        clinical: Mapping[int, Sequence[Box]] | None,
     ) -> Redacted:
         self.given.append((data, boxes))
+        self.clinical.append(clinical)
         if self.meanwhile:
             await self.meanwhile()
         if self.refuse:
             raise Unreadable(self.refuse)
         files = tuple(Encoded(size, b"painted " + data, 4, 3, "0" * 64) for size in RenditionSize)
-        return Redacted((RedactedFrame(0, 4, 3, (), (), files, 0.1),), (), {"text": 0.1}, 0.1)
+        marked = tuple((clinical or {}).get(0, ()))
+        frame = replace(RedactedFrame(0, 4, 3, (), (), files, 0.1), clinical=marked, **self.found)
+        return Redacted((frame,), self.notes, {"text": 0.1}, 0.1)
 
 
 class FakeOutlet:
@@ -206,6 +220,36 @@ async def test_exactly_the_given_boxes_go_to_the_painter(world: World) -> None:
     assert world.pool.given[0][1] == {2: (box,)}
     (answer,) = world.outlet.answers
     assert (answer.revision, answer.position, answer.pictures_total) == (4, 1, 3)
+
+
+async def test_a_clinical_region_reaches_the_painter_and_the_answer(world: World) -> None:
+    face = Region(kind=RegionKind.FACE, box=(0, 0, 4, 3))
+    eye = (1, 1, 2, 2)
+    boxes = (FrameBoxes(frame=0, boxes=(face,), clinical=(eye,)), FrameBoxes(frame=1, boxes=(face,)))
+    await world.handlers.on_case_uploaded(received(uploaded(ONE, boxes=boxes)))
+    assert world.pool.given[0][1] == {0: (face,), 1: (face,)}
+    assert world.pool.clinical == [{0: (eye,)}]
+    (answer,) = world.outlet.answers
+    assert answer.frames[0].clinical == (eye,)
+
+
+async def test_where_nobody_marked_a_clinical_region_none_is_given(world: World) -> None:
+    await world.upload(ONE)
+    await world.handlers.on_case_uploaded(received(uploaded(TWO, boxes=(FrameBoxes(frame=0),))))
+    assert world.pool.clinical == [None, None]
+
+
+async def test_what_is_suspected_what_is_left_and_what_became_of_the_file_is_told(world: World) -> None:
+    tattoo = Region(kind=RegionKind.TATTOO, box=(0, 0, 2, 2), score=0.4, detector="tattoos")
+    code = Region(kind=RegionKind.CODE, box=(2, 0, 1, 1), score=0.5, detector="codes")
+    world.pool.found = {"proposals": (tattoo,), "residual": (code,)}
+    world.pool.notes = ("first_frame_of:12",)
+    await world.upload(ONE)
+    await world.upload(ONE)
+    first, again = world.outlet.answers
+    assert (first.frames[0].proposals, first.frames[0].residual) == ((tattoo,), (code,))
+    assert first.notes == ("first_frame_of:12",)
+    assert again == first, "the work that was kept says it too"
 
 
 async def test_a_store_that_is_away_is_waited_for(world: World) -> None:
