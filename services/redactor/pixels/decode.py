@@ -5,18 +5,21 @@ reader is attack surface. Raises `Unreadable` with a reason for everything that 
 """
 
 import io
+import itertools
 import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from services.redactor.domain import Reason, Unreadable
-from services.redactor.pixels import dicom
-from services.redactor.pixels.frames import DeepFrame, FlatFrame
+from services.redactor.detectors import Pixels
+from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
+from services.redactor.pixels import dicom, heif
+from services.redactor.pixels.frames import DeepFrame, FlatFrame, strips
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 LONGEST_SIDE_PX = 32_000
@@ -24,7 +27,7 @@ LONGEST_SIDE_PX = 32_000
 
 _OTHER_PICTURES = (
     (0, b"%PDF"),
-    (4, b"ftyp"),  # HEIC, AVIF, MP4, QuickTime
+    (4, b"ftyp"),  # AVIF, MP4, QuickTime
     (0, b"<svg"),
     (0, b"<?xml"),
     (0, b"PK\x03\x04"),
@@ -45,21 +48,65 @@ class Picture:
     frame_count: int
     like_radiograph: bool = False
     notes: list[str] = field(default_factory=list)
-    """Plain facts for the report, for example `first_frame_of:12`."""
+    """Plain facts for the report: `first_frame_of:12`, `all_pages_of:3`, `all_frames_of:2`."""
+    words: frozenset[str] = field(default=frozenset(), repr=False)
+    """What the header says of people, places and days, to be looked for in the pixels: see `pixels.header`. Never to
+    be written, logged or sent."""
 
 
 def open_picture(data: bytes, *, max_pixels: int) -> Picture:
-    """Read the header of `data` and promise its frames. Raises Unreadable."""
+    """Read the header of `data` and promise its frames. Raises Unreadable.
+
+    Every frame of DICOM, every page of TIFF and every picture of HEIC is promised, up to MAX_FRAMES: more are refused,
+    never cut. Of an animation (GIF, WebP, APNG) and of a JPEG with further pictures behind it the first one is.
+    """
     if dicom.looks_like_dicom(data):
         header = dicom.read_header(data, max_pixels=max_pixels, longest_side_px=LONGEST_SIDE_PX)
-        return Picture(dicom.frames(header), header.frame_count, like_radiograph=True)
+        return Picture(dicom.frames(header), header.frame_count, like_radiograph=True, words=header.words)
+    if heif.looks_like_heif(data):
+        file = heif.read_header(data)
+        for one in file:
+            width, height = one.size
+            check_size(width, height, max_pixels)
+        return Picture(heif.frames(file), len(file), notes=_note("all_frames_of", len(file)))
     image = _identify(data, max_pixels)
-    picture = Picture(iter(()), 1)
-    count = int(getattr(image, "n_frames", 1)) if image.format != "MPO" else 1
-    if count > 1:
-        picture.notes.append(f"first_frame_of:{count}")
-    picture.frames = _first_frame(image)
-    return picture
+    if image.format == "TIFF":
+        pages = _pages(image, max_pixels)
+        return Picture(_decoded(image, pages), pages, notes=_note("all_pages_of", pages))
+    count = _count(image)
+    return Picture(_decoded(image, 1), 1, notes=_note("first_frame_of", count))
+
+
+def _note(fact: str, count: int) -> list[str]:
+    return [f"{fact}:{count}"] if count > 1 else []
+
+
+def _count(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError as error:
+        raise Unreadable(Reason.MEMORY_LIMIT) from error
+    except Exception as error:  # counting reads on: the next frame's header may be anything
+        raise _refusal(error) from error
+
+
+def _pages(image: Image.Image, max_pixels: int) -> int:
+    """Pages of a TIFF, each of an accepted size. Asking Pillow for their number would follow millions of them."""
+    try:
+        for page in range(MAX_FRAMES + 1):
+            try:
+                image.seek(page)
+            except EOFError:
+                image.seek(0)
+                return page
+            check_size(*image.size, max_pixels)
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable(Reason.MEMORY_LIMIT) from error
+    except Exception as error:  # a malformed page: Pillow's readers raise nearly everything
+        raise _refusal(error) from error
+    raise Unreadable(Reason.TOO_MANY_FRAMES, f"at most {MAX_FRAMES} pages")
 
 
 def _identify(data: bytes, max_pixels: int) -> Image.Image:
@@ -68,7 +115,7 @@ def _identify(data: bytes, max_pixels: int) -> Image.Image:
         check_size(*size, max_pixels)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own cap is lower and follows
+            warnings.simplefilter("ignore")  # Pillow's limit: our own is lower and follows; others may quote the file
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise Unreadable(Reason.TOO_MANY_PIXELS, str(error)) from error
@@ -91,35 +138,59 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise Unreadable(Reason.DECODER_FAILED, "no pixels")
 
 
-def _first_frame(image: Image.Image) -> Iterator[FlatFrame | DeepFrame]:
-    try:
-        image.load()
-        turn = image.getexif().get(_ORIENTATION_TAG, 1)
-        samples = _samples(image)
-    except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
-    except Exception as error:  # decoders raise nearly everything on malformed bytes
-        raise _refusal(error) from error
-    samples = upright(samples, turn)
-    if samples.ndim == 2:
-        yield DeepFrame(samples.astype(np.float32))
-    else:
-        yield FlatFrame(np.ascontiguousarray(samples))
+def _decoded(image: Image.Image, pages: int) -> Iterator[FlatFrame | DeepFrame]:
+    for page in range(pages):
+        try:
+            if pages > 1:
+                image.seek(page)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a warning may quote what the file holds
+                image.load()
+                turn = image.getexif().get(_ORIENTATION_TAG, 1)
+                samples = _samples(image)
+        except MemoryError as error:
+            raise Unreadable(Reason.MEMORY_LIMIT) from error
+        except Exception as error:  # decoders raise nearly everything on malformed bytes
+            raise _refusal(error) from error
+        if page == pages - 1:
+            image.close()  # Pillow's copy goes before the search needs its memory
+        samples = upright(samples, turn)
+        yield DeepFrame(samples) if samples.ndim == 2 else FlatFrame(np.ascontiguousarray(samples))
 
 
-def _samples(image: Image.Image) -> npt.NDArray[np.generic]:
-    """Height x width x 3 bytes, or height x width of more than 8 bits a pixel."""
+def _samples(image: Image.Image) -> npt.NDArray[Any]:
+    """Height x width x 3 bytes, or height x width of more than 8 bits a pixel.
+
+    Taken over in strips: asked for all at once, Pillow makes three copies of the picture on the way.
+    """
+    width, height = image.size
+    bands = (image.crop((0, rows.start, width, rows.stop)) for rows in strips(height, width))
+    first = next(bands)
     if image.mode.startswith("I") or image.mode == "F":
-        return np.asarray(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        # What is transparent was never meant to be seen; dropping the mask alone would uncover it.
-        seen = image.convert("RGBA")
-        paper = Image.new("RGBA", seen.size, (255, 255, 255, 255))
-        return np.asarray(Image.alpha_composite(paper, seen).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
+        deep = np.empty((height, width), np.asarray(first).dtype)
+        for rows, band in zip(strips(height, width), itertools.chain([first], bands), strict=True):
+            deep[rows] = np.asarray(band)
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):  # this grey means: not there
+            np.copyto(deep, deep.max(), where=deep == clear)
+        return deep
+    see_through = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    pixels: Pixels = np.empty((height, width, 3), np.uint8)
+    for rows, band in zip(strips(height, width), itertools.chain([first], bands), strict=True):
+        pixels[rows] = _colours(band, see_through=see_through)
+    return pixels
 
 
-def upright(samples: npt.NDArray[np.generic], orientation: int) -> npt.NDArray[np.generic]:
+def _colours(band: Image.Image, *, see_through: bool) -> npt.NDArray[np.uint8]:
+    if not see_through:
+        return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+    # What is transparent was never meant to be seen; dropping the mask alone would uncover it.
+    seen = band.convert("RGBA")
+    paper = Image.new("RGBA", seen.size, (255, 255, 255, 255))
+    return np.asarray(Image.alpha_composite(paper, seen).convert("RGB"))
+
+
+def upright(samples: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Turn and mirror as the EXIF orientation (1 to 8) asks; an unknown value changes nothing."""
     if orientation in (5, 6, 7, 8):
         samples = np.swapaxes(samples, 0, 1)
