@@ -1,14 +1,17 @@
 """The whole way on real parts: upload, machine, human, feed, answer."""
 
 import hashlib
+import io
 import uuid
 from collections.abc import Iterator
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from deploy.local import Platform
-from deploy.local.client import Person, Refused, wait_until
+from deploy.local.client import Json, Person, Refused, wait_until
 from tests.e2e.conftest import MakePerson, approved, published, submitted, suspend
 
 pytestmark = pytest.mark.platform
@@ -128,6 +131,75 @@ def test_nothing_is_approved_unseen_or_undecided(author: Person, moderator: Pers
     moderator.decide(case_id, picture)
     moderator.approve(case_id)
     assert author.read_when_published(case_id)
+
+
+def test_part_of_a_face_is_shown_when_two_moderators_agree(
+    author: Person, moderator: Person, make_person: MakePerson, photo: bytes
+) -> None:
+    case_id = author.create_case(specialty="ophthalmology", title="Lid", body="What is this on the lid?")["case_id"]
+    author.upload(case_id, photo)
+    author.start_redaction(case_id)
+    (picture,) = author.preview_when_painted(case_id)["pictures"]
+    (frame,) = picture["frames"]
+    face = max((r["box"] for r in frame["regions"] if r["kind"] == "face"), key=lambda box: box[2] * box[3])
+    eye = [face[0] + face[2] // 4, face[1] + face[3] // 4, face[2] // 2, face[3] // 4]
+    assert author.redraw(case_id, picture["picture_id"], [{**drawn(frame), "clinical": [eye]}])["revision"] == 2
+    (picture,) = author.preview_when_painted(case_id)["pictures"]
+    (frame,) = picture["frames"]
+    assert frame["clinical"] == [eye]
+    full = next(one for one in frame["renditions"] if one["size"] == "full")
+    shown = Image.open(io.BytesIO(author.fetch(full["url"], "ingest"))).convert("L")
+    assert spread(shown, eye) > 20, "the eye is to be seen"
+    assert spread(shown, [face[0], eye[1] + eye[3] + 16, face[2], face[3] // 4]) < 5, "the mouth is not"
+    author.consent(case_id)
+    author.submit(case_id)
+
+    assert approved(moderator, case_id)["outcome"] == "second_look"
+    with pytest.raises(Refused) as refused:
+        moderator.claim(case_id)
+    assert (refused.value.status, refused.value.slug) == (httpx.codes.FORBIDDEN, "second-look-by-another")
+    assert author.read(case_id) is None
+    second = make_person("moderator")
+    assert approved(second, case_id)["outcome"] == "approved"
+    case = author.read_when_published(case_id)
+    assert set(case["pictures"][0]["frames"][0]) == {"index", "width", "height", "renditions"}, "no box of any kind"
+    acts = [one["act"] for one in second.call("GET", "moderation", f"/cases/{case_id}/audit")["items"]]
+    assert (acts.count("first_approved"), acts.count("approved")) == (1, 1)
+
+
+def drawn(frame: Json) -> Json:
+    """A frame's boxes as they are painted, to be sent again."""
+    return {"frame": frame["index"], "boxes": frame["regions"]}
+
+
+def spread(image: Image.Image, box: list[int]) -> int:
+    """How far the greys inside a box reach: next to nothing where it is painted."""
+    left, top, width, height = box
+    return int(np.ptp(np.asarray(image.crop((left, top, left + width, top + height)))))
+
+
+def test_the_questions_about_marks_must_be_answered(author: Person, moderator: Person, photo: bytes) -> None:
+    case_id = author.create_case()["case_id"]
+    author.upload(case_id, photo)
+    author.start_redaction(case_id)
+    (picture,) = author.preview_when_painted(case_id)["pictures"]
+    assert picture["marks_asked"]
+    author.consent(case_id)
+    with pytest.raises(Refused) as unanswered:
+        author.call("POST", "ingest", f"/cases/{case_id}/submission")
+    assert (unanswered.value.status, unanswered.value.slug) == (httpx.codes.CONFLICT, "marks-unanswered")
+    marks = [{"picture_id": picture["picture_id"], "answer": "left", "reasons": ["birthmark"]}]
+    author.call("POST", "ingest", f"/cases/{case_id}/submission", {"marks": marks})
+    moderator.claim_when_queued(case_id)
+    (seen,) = moderator.review(case_id)["pictures"]
+    assert seen["author_marks"] == {"answer": "left", "reasons": ["birthmark"]}
+    moderator.look_at(seen, case_id)
+    path = f"/cases/{case_id}/pictures/{seen['picture_id']}/decision"
+    with pytest.raises(Refused) as unanswered:
+        moderator.call("PUT", "moderation", path, {"revision": seen["revision"], "decision": "publish"})
+    assert unanswered.value.slug in ("marks-unanswered", "proposals-unanswered")
+    moderator.decide(case_id, seen)
+    assert moderator.approve(case_id)["outcome"] == "approved"
 
 
 def test_no_route_of_any_service_gives_a_picture_before_approval(
