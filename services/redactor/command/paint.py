@@ -162,7 +162,7 @@ class _Batch:
                 "seconds": round(frame.seconds, 3),
                 "regions": [region.model_dump(mode="json") for region in frame.regions],
                 "residual": [region.model_dump(mode="json") for region in frame.residual],
-                "proposals": [region.model_dump(mode="json") for region in getattr(frame, "proposals", ())],
+                "proposals": [region.model_dump(mode="json") for region in frame.proposals],
                 "stages": {stage: round(seconds, 3) for stage, seconds in done.stages.items()},
             }
             images.append(image | ({"notes": list(done.notes)} if done.notes else {}))
