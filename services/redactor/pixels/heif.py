@@ -68,11 +68,14 @@ def frames(file: pi_heif.HeifFile) -> Iterator[FlatFrame]:
 
 
 def _on_white(samples: npt.NDArray[np.uint8], *, premultiplied: bool) -> npt.NDArray[np.uint8]:
-    """Three channels; what is transparent was never meant to be seen and becomes paper."""
-    channels = samples.shape[2]
-    if channels in (1, 3):
-        return np.ascontiguousarray(np.broadcast_to(samples, (*samples.shape[:2], 3)))
+    """Three channels, copied: the samples are libheif's memory and go with the file.
+
+    What is transparent was never meant to be seen and becomes paper.
+    """
     pixels = np.empty((*samples.shape[:2], 3), np.uint8)
+    if samples.shape[2] in (1, 3):
+        pixels[:] = samples
+        return pixels
     for row in range(samples.shape[0]):
         cover = samples[row, :, -1:].astype(np.uint32)
         seen = samples[row, :, :-1].astype(np.uint32) * (255 if premultiplied else cover)
@@ -83,7 +86,9 @@ def _on_white(samples: npt.NDArray[np.uint8], *, premultiplied: bool) -> npt.NDA
 def refusal(error: Exception) -> Unreadable:
     """What libheif says in words, as a reason."""
     said = str(error).lower()
-    if "memory" in said or "security limit" in said:
+    if "security limit" in said:
+        return Unreadable(Reason.DECODER_FAILED, "beyond libheif's own limits")
+    if "memory" in said:
         return Unreadable(Reason.MEMORY_LIMIT, type(error).__name__)
     if "unsupported" in said or "not supported" in said or "no decoder" in said or "no decoding plugin" in said:
         return Unreadable(Reason.UNSUPPORTED_FORMAT, "a codec that is not read")
