@@ -246,7 +246,7 @@ class Person:
         return self._json(self.call("PUT", "moderation", path, body | ({"reason": reason} if reason else {})))
 
     def approve(self, case_id: str) -> Json:
-        """Approve; the outcome is `second_look` where another moderator has to approve as well."""
+        """Approve; the outcome is `first_approved` where another moderator has to approve as well."""
         return self._json(self.call("POST", "moderation", f"/cases/{case_id}/approval"))
 
     # The reader's side

@@ -23,7 +23,7 @@ from services.moderation.domain import (
     ReviewState,
     Tombstone,
     chain,
-    needs_second_look,
+    needs_second_moderator,
     verify_chain,
 )
 from shared.blobs import REDACTED, TEXTS, ObjectStore, text_key
@@ -111,7 +111,7 @@ class Reviews:
             "state": ReviewState.WAITING.value,
             "author_id": {"$ne": moderator_id},
             "lease_until": {"$lte": self.clock()},
-            "looked_by": {"$ne": moderator_id},
+            "first_approved_by": {"$ne": moderator_id},
         }
         if cursor:
             queued_at, case_id = _place(cursor)
@@ -225,15 +225,17 @@ def _document(review: Review, body: Document, head: Head, now: datetime, before:
             "pictures": len(submission.pictures),
             "pictures_outstanding": len(review.outstanding()),
             "rounds": len(review.thread),
-            "needs_second_look": any(needs_second_look(picture) for _, picture in review.submitted_pictures()),
-            "first_look_at": review.look.decided_at if review.look else None,
+            "needs_second_moderator": any(
+                needs_second_moderator(picture) for _, picture in review.submitted_pictures()
+            ),
+            "first_approved_at": review.first_approval.decided_at if review.first_approval else None,
         }
     return {
         "_id": review.case_id,
         "state": review.state.value,
         "author_id": submission.author_id if submission else None,
         "queued_at": queued_at,
-        "looked_by": review.look.moderator_id if review.look else None,
+        "first_approved_by": review.first_approval.moderator_id if review.first_approval else None,
         "lease_until": review.claim.expires_at if review.claim else UNCLAIMED,
         "summary": summary,
         "head": head.model_dump(),

@@ -1,4 +1,4 @@
-"""Questions to the moderator and the second look, over HTTP on the real database."""
+"""Questions to the moderator and the second moderator, over HTTP on the real database."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -127,26 +127,26 @@ async def test_part_of_a_face_is_published_by_two_different_moderators(moderatio
     approval, claim = f"/cases/{case_id}/approval", f"/cases/{case_id}/claim"
     async with moderation.client("ann") as ann, moderation.client("bob") as bob:
         item = await queue_item(bob, case_id)
-        assert (item["needs_second_look"], item["first_look_at"]) == (True, None)
+        assert (item["needs_second_moderator"], item["first_approved_at"]) == (True, None)
         shown = await look(ann, case_id)
-        assert shown["needs_second_look"] is True
+        assert shown["needs_second_moderator"] is True
         assert shown["frames"][0]["clinical"] == [list(EYE)]
         await ann.put(path, json=decision)
         first = await ann.post(approval)
-        assert (first.status_code, first.json()["outcome"]) == (202, "second_look")
+        assert (first.status_code, first.json()["outcome"]) == (202, "first_approved")
         again = await ann.post(approval)
         assert (again.status_code, again.json()) == (202, first.json())
         assert await moderation.sent(CaseApproved, case_id) == []
 
         assert case_id not in await queued(ann)
         refused = await ann.post(claim, headers={"accept-language": "fr"})
-        assert (refused.status_code, slug(refused)) == (403, "second-look-by-another")
+        assert (refused.status_code, slug(refused)) == (403, "second-moderator-needed")
         assert "deuxième modérateur" in refused.json()["detail"]
         item = await queue_item(bob, case_id)
-        assert (item["needs_second_look"], item["first_look_at"]) == (True, "2026-03-01T09:00:00Z")
+        assert (item["needs_second_moderator"], item["first_approved_at"]) == (True, "2026-03-01T09:00:00Z")
 
         await look(bob, case_id)
-        assert (await bob.get(f"/cases/{case_id}")).json()["first_look_at"] == "2026-03-01T09:00:00Z"
+        assert (await bob.get(f"/cases/{case_id}")).json()["first_approved_at"] == "2026-03-01T09:00:00Z"
         undecided = await bob.post(approval)
         assert (undecided.status_code, slug(undecided)) == (409, "pictures-undecided")
         await bob.put(path, json=decision)
@@ -172,13 +172,18 @@ async def test_only_the_author_marks_a_clinical_region(moderation: Moderation) -
     assert (error["code"], error["pointer"]) == ("clinical_new", "#/frames/0/clinical/0")
 
 
-async def test_a_review_stored_before_the_second_look_is_still_in_the_queue(moderation: Moderation) -> None:
+async def test_a_review_stored_before_the_second_moderator_is_still_in_the_queue(moderation: Moderation) -> None:
     case_id, _ = await photo(moderation)
     reviews = moderation.mongo.db["reviews"]
-    old = {"looked_by": "", "body.look": "", "summary.needs_second_look": "", "summary.first_look_at": ""}
+    old = {
+        "first_approved_by": "",
+        "body.first_approval": "",
+        "summary.needs_second_moderator": "",
+        "summary.first_approved_at": "",
+    }
     await reviews.update_one({"_id": case_id}, {"$unset": old})
     async with moderation.client("ann") as ann:
-        assert (await queue_item(ann, case_id))["needs_second_look"] is False
+        assert (await queue_item(ann, case_id))["needs_second_moderator"] is False
         assert (await look(ann, case_id))["revision"] == 1
 
 

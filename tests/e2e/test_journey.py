@@ -154,10 +154,10 @@ def test_part_of_a_face_is_shown_when_two_moderators_agree(
     author.consent(case_id)
     author.submit(case_id)
 
-    assert approved(moderator, case_id)["outcome"] == "second_look"
+    assert approved(moderator, case_id)["outcome"] == "first_approved"
     with pytest.raises(Refused) as refused:
         moderator.claim(case_id)
-    assert (refused.value.status, refused.value.slug) == (httpx.codes.FORBIDDEN, "second-look-by-another")
+    assert (refused.value.status, refused.value.slug) == (httpx.codes.FORBIDDEN, "second-moderator-needed")
     assert author.read(case_id) is None
     second = make_person("moderator")
     assert approved(second, case_id)["outcome"] == "approved"

@@ -148,7 +148,8 @@ class TestPreview:
 class TestBoxes:
     def test_a_proposal_is_covered_by_listing_it_and_left_by_leaving_it_out(self) -> None:
         found = shown()
-        event = found.change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=(FACE, TATTOO))])
+        bare = Region(kind=TATTOO.kind, box=TATTOO.box)
+        event = found.change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=(FACE, bare))])
         assert event is not None
         (picture,) = event.pictures
         assert picture.revision == 2

@@ -11,7 +11,7 @@ from services.moderation.domain import (
     BadAnswers,
     BadBoxes,
     BoxFault,
-    Look,
+    FirstApproval,
     MarksUnanswered,
     ProposalAnswer,
     ProposalNotCovered,
@@ -20,8 +20,8 @@ from services.moderation.domain import (
     Review,
     ReviewState,
     Round,
-    SecondLookByAnother,
-    needs_second_look,
+    SecondModeratorNeeded,
+    needs_second_moderator,
 )
 from services.moderation.domain.answers import is_covered
 from services.moderation.domain.values import Picture, RoundOutcome
@@ -95,11 +95,11 @@ def covered(proposal: int) -> ProposalAnswer:
     return ProposalAnswer(frame=0, proposal=proposal, answer=MarkAnswer.COVERED)
 
 
-def approve(review: Review, moderator: str = "mod") -> Round | Look:
+def approve(review: Review, moderator: str = "mod") -> Round | FirstApproval:
     return review.approve(moderator, NOW, "text-hash", "A title", "What is this?")
 
 
-def decide_and_approve(review: Review, moderator: str) -> Round | Look:
+def decide_and_approve(review: Review, moderator: str) -> Round | FirstApproval:
     revision = review.pictures["p1"].revision
     review.decide(moderator, NOW, "p1", revision, PUBLISH, answers=SEEN)
     return approve(review, moderator)
@@ -240,7 +240,7 @@ class TestMarks:
         review.on_redacted(event.model_copy(update={"notes": ("first_frame_of:12",)}))
         claim(review, "mod")
         (shown,) = CaseShown.of(review, "t", "b").pictures
-        assert (shown.marks_asked, shown.author_marks, shown.needs_second_look) == (True, said, True)
+        assert (shown.marks_asked, shown.author_marks, shown.needs_second_moderator) == (True, said, True)
         assert [(note.code, "12" in note.fr) for note in shown.notes] == [("first_frame_of:12", True)]
         (frame,) = shown.frames
         assert (frame.proposals, frame.residual, frame.clinical) == ((TATTOO,), (OTHER,), (EYE,))
@@ -262,7 +262,7 @@ class TestMarks:
         assert not shown.marks_asked
 
 
-class TestSecondLook:
+class TestSecondModerator:
     @pytest.mark.parametrize(
         ("clinical", "found", "needed"),
         [
@@ -279,13 +279,13 @@ class TestSecondLook:
     ) -> None:
         event = painted(clinical=clinical, **found)
         picture = Picture(picture_id="p1").rendered(event)
-        assert needs_second_look(picture) is needed
-        assert isinstance(decide_and_approve(review_with(event), "mod"), Look) is needed
+        assert needs_second_moderator(picture) is needed
+        assert isinstance(decide_and_approve(review_with(event), "mod"), FirstApproval) is needed
 
     def test_the_first_approval_publishes_nothing_and_the_second_does(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
         first = decide_and_approve(review, "mod")
-        assert isinstance(first, Look)
+        assert isinstance(first, FirstApproval)
         assert (first.moderator_id, first.pictures, review.outgoing) == ("mod", {"p1": 1}, [])
         assert (review.state, review.claim, acts(review)[-1]) == (ReviewState.WAITING, None, ActKind.FIRST_APPROVED)
         assert review.acts[-1].detail == {"pictures": ["p1 1"]}
@@ -297,12 +297,12 @@ class TestSecondLook:
         assert isinstance(event, CaseApproved)
         assert {(frame.regions, frame.clinical) for frame in event.pictures[0].frames} == {((), ())}
         assert (review.acts[-1].act, review.acts[-1].detail["first_moderator"]) == (ActKind.APPROVED, "mod")
-        assert review.look is None
+        assert review.first_approval is None
 
     def test_the_same_person_cannot_be_both(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
         first = decide_and_approve(review, "mod")
-        with pytest.raises(SecondLookByAnother):
+        with pytest.raises(SecondModeratorNeeded):
             review.take("mod", "claim-2", NOW)
         assert approve(review, "mod") is first, "the request comes again because its reply was lost"
         assert review.outgoing == []
@@ -328,7 +328,7 @@ class TestSecondLook:
         review.on_redacted(painted(2, regions=(FACE, HAND), clinical=(EYE,)))
         look(review, "p1", moderator="second")
         again = decide_and_approve(review, "second")
-        assert isinstance(again, Look)
+        assert isinstance(again, FirstApproval)
         assert (again.moderator_id, again.pictures) == ("second", {"p1": 2})
         claim(review, "mod")
         assert isinstance(decide_and_approve(review, "mod"), Round)
@@ -346,7 +346,7 @@ class TestSecondLook:
         decide_and_approve(review, "mod")
         claim(review, "second")
         review.reject("second", NOW, outcome, [ReasonCode.PATIENT_RECOGNISABLE])
-        assert review.look is None
+        assert review.first_approval is None
 
     def test_a_new_submission_needs_two_again(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
@@ -355,18 +355,18 @@ class TestSecondLook:
         review.take("second", "claim-2", NOW)
         review.read("second", NOW, 4, "text-hash")
         look(review, "p1", moderator="second")
-        assert isinstance(decide_and_approve(review, "second"), Look)
+        assert isinstance(decide_and_approve(review, "second"), FirstApproval)
 
-    def test_a_withdrawal_forgets_who_looked(self) -> None:
+    def test_a_withdrawal_forgets_who_approved_first(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
         decide_and_approve(review, "mod")
         review.on_withdrawn(withdrawn("p1"))
-        assert review.look is None
+        assert review.first_approval is None
 
-    def test_a_review_with_a_first_look_is_stored_and_read_again(self) -> None:
+    def test_a_review_with_a_first_approval_is_stored_and_read_again(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
         decide_and_approve(review, "mod")
-        assert Review.model_validate(review.model_dump(mode="json")).look == review.look
+        assert Review.model_validate(review.model_dump(mode="json")).first_approval == review.first_approval
 
 
 class TestClinicalBoxes:

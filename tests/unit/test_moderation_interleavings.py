@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.moderation.domain import (
     Act,
     ActKind,
+    FirstApproval,
     Head,
-    Look,
     PictureDecision,
     ReasonCode,
     Refusal,
@@ -291,7 +291,7 @@ class Moderation(RuleBasedStateMachine):
             said = self.review.approve(moderator, self.now, f"hash-{version}", "title", "text")
         except Refusal:
             return
-        if isinstance(said, Look):
+        if isinstance(said, FirstApproval):
             hypothesis_event("first of two")
             assert len(self.review.outgoing) == emitted, "published on one moderator's word"
             assert not self.holds(moderator)

@@ -1,11 +1,12 @@
 """The rules of moderation, without I/O: what a moderator must have seen and decided before a case is published.
 
-`review` holds the aggregate, `answers` what has to be answered about a picture, `second_look` which pictures need two
-moderators, `refusals` what the aggregate answers when a rule is broken, `audit` the hash chain of acts, `reasons` the
-fixed list of reason codes.
+`review` holds the aggregate and `facts` what it knows from events, `answers` what has to be answered about a picture,
+`second_moderator` which pictures need two moderators, `refusals` what the aggregate answers when a rule is broken,
+`audit` the hash chain of acts, `reasons` the fixed list of reason codes.
 """
 
 from services.moderation.domain.audit import Act, ActKind, Flaw, Head, chain, verify_chain
+from services.moderation.domain.facts import DEFAULT_LEASE
 from services.moderation.domain.reasons import REASONS, ReasonCode
 from services.moderation.domain.refusals import (
     AnswerFault,
@@ -27,19 +28,19 @@ from services.moderation.domain.refusals import (
     ProposalsUnanswered,
     RedactionOutstanding,
     Refusal,
-    SecondLookByAnother,
+    SecondModeratorNeeded,
     StaleRevision,
     TextMissing,
     TextNotSeen,
     Undecided,
 )
-from services.moderation.domain.review import DEFAULT_LEASE, Review
-from services.moderation.domain.second_look import needs_second_look
+from services.moderation.domain.review import Review
+from services.moderation.domain.second_moderator import needs_second_moderator
 from services.moderation.domain.values import (
     Answers,
     Claim,
     Decision,
-    Look,
+    FirstApproval,
     Picture,
     PictureDecision,
     ProposalAnswer,
@@ -68,9 +69,9 @@ __all__ = [
     "ClaimedByAnother",
     "ConsentMissing",
     "Decision",
+    "FirstApproval",
     "Flaw",
     "Head",
-    "Look",
     "MarksUnanswered",
     "NotWaiting",
     "OwnCase",
@@ -89,7 +90,7 @@ __all__ = [
     "ReviewState",
     "Round",
     "RoundOutcome",
-    "SecondLookByAnother",
+    "SecondModeratorNeeded",
     "StaleRevision",
     "Submission",
     "TextMissing",
@@ -98,6 +99,6 @@ __all__ = [
     "Undecided",
     "chain",
     "full_size",
-    "needs_second_look",
+    "needs_second_moderator",
     "verify_chain",
 ]

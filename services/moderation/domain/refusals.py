@@ -128,7 +128,7 @@ class BadAnswers(Refusal):
         self.place = place
 
 
-class SecondLookByAnother(Refusal):
+class SecondModeratorNeeded(Refusal):
     """This moderator has approved the case; a picture of it needs the approval of somebody else as well."""
 
 

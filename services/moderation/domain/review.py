@@ -1,18 +1,12 @@
 """The aggregate of moderation: everything that is known and decided about one case.
 
-Facts arrive as events, in any order and more than once; acts come from moderators and are refused (`Refusal`) where
-a rule forbids them. Both leave their trace in `acts` (for the audit chain) and `outgoing` (for the outbox); who
-stores a review takes these two along in the same transaction.
-
-Rules between events: withdrawn wins over everything, the higher version of a submission over the lower one, the
-higher revision of a picture over the lower one. A picture is outstanding while its revision is below the one that
-the author submitted or that a moderator asked for.
+Facts arrive as events (`Facts`); acts come from moderators and are refused (`Refusal`) where a rule forbids them. Both
+leave their trace in `acts` (for the audit chain) and `outgoing` (for the outbox); who stores a review takes these two
+along in the same transaction.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-
-from pydantic import BaseModel, ConfigDict, Field
+from datetime import datetime
 
 from services.moderation.domain.announcements import (
     about_approval,
@@ -22,8 +16,9 @@ from services.moderation.domain.announcements import (
     repainting,
 )
 from services.moderation.domain.answers import about_answers, about_covered, check_answers
-from services.moderation.domain.audit import AUTHOR, SYSTEM, Act, ActKind, Detail
+from services.moderation.domain.audit import ActKind, Detail
 from services.moderation.domain.boxes import complete_boxes
+from services.moderation.domain.facts import Facts
 from services.moderation.domain.reasons import ReasonCode
 from services.moderation.domain.refusals import (
     CaseGone,
@@ -37,134 +32,48 @@ from services.moderation.domain.refusals import (
     PictureUnknown,
     PictureUnreadable,
     RedactionOutstanding,
-    SecondLookByAnother,
+    SecondModeratorNeeded,
     StaleRevision,
     TextMissing,
     TextNotSeen,
     Undecided,
 )
-from services.moderation.domain.second_look import agreed, needs_second_look
+from services.moderation.domain.second_moderator import agreed, needs_second_moderator
 from services.moderation.domain.values import (
     Answers,
     Claim,
     Decision,
-    Look,
+    FirstApproval,
     Picture,
     PictureDecision,
     ReviewState,
     Round,
     RoundOutcome,
     Submission,
-    Tombstone,
     full_size,
 )
 from shared.events import (
-    CaseApproved,
-    CaseRedacted,
-    CaseRejected,
-    CaseSubmitted,
-    CaseWithdrawn,
-    Event,
     Frame,
     FrameBoxes,
-    RedactionRequested,
     RejectOutcome,
     SubmittedPicture,
 )
 
-DEFAULT_LEASE = timedelta(minutes=15)
 
-
-class Review(BaseModel):
-    """One case in moderation. All times are aware and come from the caller; so do claim ids."""
-
-    # An error about a stored review reaches a log: it says what is wrong without quoting it.
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    case_id: str
-    lease: timedelta = Field(default=DEFAULT_LEASE, exclude=True)
-    submission: Submission | None = None
-    pictures: dict[str, Picture] = {}
-    claim: Claim | None = None
-    look: Look | None = None
-    thread: tuple[Round, ...] = ()
-    withdrawn: bool = False
-    acts: list[Act] = Field(default_factory=list, exclude=True)
-    outgoing: list[Event | Tombstone] = Field(default_factory=list, exclude=True)
-
-    @property
-    def state(self) -> ReviewState:
-        if self.withdrawn:
-            return ReviewState.WITHDRAWN
-        if self.submission is None:
-            return ReviewState.GATHERING
-        if self.thread and self.thread[-1].version >= self.submission.version:
-            return ReviewState(self.thread[-1].outcome.value)
-        return ReviewState.WAITING
-
-    def submitted_pictures(self) -> list[tuple[SubmittedPicture, Picture]]:
-        """What the submission shows, each picture with its latest rendering (revision 0 where there is none)."""
-        submitted = self.submission.pictures if self.submission else ()
-        return [(each, self.pictures.get(each.picture_id) or Picture(picture_id=each.picture_id)) for each in submitted]
-
-    def outstanding(self) -> tuple[str, ...]:
-        """The pictures for which the redactor still owes a rendering."""
-        return tuple(
-            picture.picture_id
-            for submitted, picture in self.submitted_pictures()
-            if picture.revision < max(submitted.revision, picture.requested)
-        )
-
-    # Facts: applied if newer, ignored if not.
-
-    def on_redacted(self, event: CaseRedacted) -> None:
-        """A rendering has arrived. A newer revision voids what was seen and decided of the older one."""
-        if self.withdrawn or event.picture_id is None:
-            return
-        known = self.pictures.get(event.picture_id, Picture(picture_id=event.picture_id))
-        if event.revision <= known.revision:
-            return
-        self.pictures[event.picture_id] = known.rendered(event)
-        if self.claim:
-            self.claim = self.claim.without(event.picture_id)
-        if self.look and event.picture_id in self.look.pictures:
-            self.look = None
-
-    def on_submitted(self, event: CaseSubmitted) -> None:
-        """The author asks, or asks again after changes: the thread stays, a claim on the older version ends."""
-        if self.withdrawn or (self.submission and event.version <= self.submission.version):
-            return
-        if self.claim:
-            self._act(ActKind.RELEASED, SYSTEM, detail={"because": "resubmitted"})
-            self.claim = None
-        self.look = None
-        self.submission = Submission.of(event)
-
-    def on_withdrawn(self, event: CaseWithdrawn) -> None:
-        """The case is gone: nothing but ids is kept, and every record of it in moderation's topics is erased."""
-        if self.withdrawn:
-            return
-        picture_ids = {*event.picture_ids, *self.pictures, *(p.picture_id for p, _ in self.submitted_pictures())}
-        self._act(ActKind.WITHDRAWN, AUTHOR, version=event.version)
-        self.withdrawn = True
-        self.submission, self.claim, self.look, self.pictures, self.thread = None, None, None, {}, ()
-        self.outgoing.append(Tombstone(event=CaseApproved, key=self.case_id))
-        self.outgoing.append(Tombstone(event=CaseRejected, key=self.case_id))
-        self.outgoing += [Tombstone(event=RedactionRequested, key=each) for each in sorted(picture_ids)]
-
-    # Acts of moderators.
+class Review(Facts):
+    """One case in moderation, and what moderators do with it."""
 
     def take(self, moderator_id: str, claim_id: str, now: datetime) -> Claim:
         """Claim the case for one lease; the holder's own claim is renewed and keeps its id.
 
-        Raises ClaimedByAnother while somebody else's lease runs, OwnCase for the author, SecondLookByAnother for
+        Raises ClaimedByAnother while somebody else's lease runs, OwnCase for the author, SecondModeratorNeeded for
         whoever has approved it and waits for a second moderator.
         """
         submission = self._waiting()
         if submission.author_id == moderator_id:
             raise OwnCase
-        if self.look and self.look.moderator_id == moderator_id:
-            raise SecondLookByAnother
+        if self.first_approval and self.first_approval.moderator_id == moderator_id:
+            raise SecondModeratorNeeded
         if self.claim and self.claim.live(now):
             if self.claim.moderator_id != moderator_id:
                 raise ClaimedByAnother(self.claim.expires_at)
@@ -187,10 +96,14 @@ class Review(BaseModel):
         self._held(moderator_id, now)
         return self._waiting()
 
-    def approved_by(self, moderator_id: str) -> Round | Look | None:
+    def approved_by(self, moderator_id: str) -> Round | FirstApproval | None:
         """The approval that this moderator has just given: the request comes again because its reply was lost."""
-        if self.state is ReviewState.WAITING and self.look and self.look.moderator_id == moderator_id:
-            return self.look
+        if (
+            self.state is ReviewState.WAITING
+            and self.first_approval
+            and self.first_approval.moderator_id == moderator_id
+        ):
+            return self.first_approval
         return self.answered(moderator_id, RoundOutcome.APPROVED)
 
     def answered(self, moderator_id: str, outcome: RoundOutcome) -> Round | None:
@@ -307,15 +220,16 @@ class Review(BaseModel):
         self._act(ActKind.DECIDED, moderator_id, picture_id=picture_id, revision=revision, detail=detail)
         return said
 
-    def approve(self, moderator_id: str, now: datetime, text_sha256: str, title: str, text: str) -> Round | Look:
+    def approve(
+        self, moderator_id: str, now: datetime, text_sha256: str, title: str, text: str
+    ) -> Round | FirstApproval:
         """Publish the case: its text, and every picture that was decided so, exactly as rendered.
 
         Needs a live claim, no outstanding redaction, every picture served and decided in this claim, and the very
         text that was shown in this claim. A case all of whose pictures are withheld may still be published, as text
         alone, if there is a text to stand by itself (TextMissing). Where a picture needs two moderators, the first
-        approval is a `Look` and gives the case back to the queue; the second publishes, if it is another person's
-        and of the same revisions. Repeated by the same moderator after success, it returns the same answer and does
-        nothing.
+        approval gives the case back to the queue; the second publishes, if it is another person's and of the same
+        revisions. Repeated by the same moderator after success, it returns the same answer and does nothing.
         """
         again = self.approved_by(moderator_id)
         if again:
@@ -340,13 +254,13 @@ class Review(BaseModel):
             raise TextMissing
         for submitted, picture in wanted:
             check_answers(submitted.kind, picture, claim.decisions[picture.picture_id].answers)
-        shared = {picture.picture_id: picture.revision for _, picture in wanted if needs_second_look(picture)}
-        if not agreed(self.look, moderator_id, shared):
-            return self._looked_first(moderator_id, now, submission, shared)
+        shared = {picture.picture_id: picture.revision for _, picture in wanted if needs_second_moderator(picture)}
+        if not agreed(self.first_approval, moderator_id, shared):
+            return self._approve_first(moderator_id, now, submission, shared)
         event = approval(self.case_id, submission, wanted, title, text, now)
         self.outgoing.append(event)
         detail = about_approval(event)
-        first = self.look.moderator_id if self.look and shared else None
+        first = self.first_approval.moderator_id if self.first_approval and shared else None
         if first:
             detail["first_moderator"] = first
         self._act(ActKind.APPROVED, moderator_id, detail=detail)
@@ -426,12 +340,16 @@ class Review(BaseModel):
             self._act(ActKind.LEASE_EXPIRED, self.claim.moderator_id, detail=detail)
             self.claim = None
 
-    def _looked_first(self, moderator_id: str, now: datetime, submission: Submission, pictures: dict[str, int]) -> Look:
+    def _approve_first(
+        self, moderator_id: str, now: datetime, submission: Submission, pictures: dict[str, int]
+    ) -> FirstApproval:
         detail: Detail = {"pictures": [f"{picture_id} {revision}" for picture_id, revision in pictures.items()]}
         self._act(ActKind.FIRST_APPROVED, moderator_id, detail=detail)
-        self.look = Look(version=submission.version, moderator_id=moderator_id, decided_at=now, pictures=pictures)
+        self.first_approval = FirstApproval(
+            version=submission.version, moderator_id=moderator_id, decided_at=now, pictures=pictures
+        )
         self.claim = None
-        return self.look
+        return self.first_approval
 
     def _close(
         self,
@@ -450,30 +368,5 @@ class Review(BaseModel):
             first_moderator_id=first_moderator_id,
         )
         self.thread = (*self.thread, closed)
-        self.claim, self.look = None, None
+        self.claim, self.first_approval = None, None
         return closed
-
-    def _act(
-        self,
-        act: ActKind,
-        actor: str,
-        *,
-        version: int | None = None,
-        picture_id: str | None = None,
-        revision: int | None = None,
-        frame: int | None = None,
-        detail: Detail | None = None,
-    ) -> None:
-        """Note an act for the audit chain, with the claim and the submission under which it happened."""
-        self.acts.append(
-            Act(
-                act=act,
-                actor=actor,
-                claim_id=self.claim.claim_id if self.claim else None,
-                version=version or (self.submission.version if self.submission else None),
-                picture_id=picture_id,
-                revision=revision,
-                frame=frame,
-                detail=detail or {},
-            )
-        )

@@ -167,7 +167,7 @@ class Claim(Value):
         )
 
 
-class Look(Value):
+class FirstApproval(Value):
     """The first of two approvals. `pictures`: id and revision of each picture that needs a second moderator."""
 
     version: int

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from prometheus_client import Counter
 
-from services.moderation.domain import REASONS, Look, Review, Round, Submission
+from services.moderation.domain import REASONS, FirstApproval, Review, Round, Submission
 from services.moderation.routes.problems import refusals_told
 from services.moderation.routes.shapes import (
     AnswerShown,
@@ -93,19 +93,19 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
     async def approve(case_id: CaseId, moderator: Moderator, response: Response) -> AnswerShown:
         """Publish the case: the text that you have read and the pictures that you decided to publish.
 
-        202 with the outcome `second_look` where a picture needs a second moderator and you are the first.
+        202 with the outcome `first_approved` where a picture needs a second moderator and you are the first.
         """
         with refusals_told(case_id):
             before = await reviews.change(case_id, lambda review: answered_or_held(review, moderator))
-            if isinstance(before, Round | Look):
-                response.status_code = 202 if isinstance(before, Look) else 200
+            if isinstance(before, Round | FirstApproval):
+                response.status_code = 202 if isinstance(before, FirstApproval) else 200
                 return AnswerShown.of(case_id, before)
             text, sha256 = await contents.text(case_id, before.text_version)
             said = await reviews.change(
                 case_id,
                 lambda review: review.approve(moderator.member_id, reviews.clock(), sha256, text.title, text.body),
             )
-        response.status_code = 202 if isinstance(said, Look) else 200
+        response.status_code = 202 if isinstance(said, FirstApproval) else 200
         shown = AnswerShown.of(case_id, said)
         CASES_DECIDED.labels(shown.outcome).inc()
         return shown
@@ -129,7 +129,7 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
         flaws = [FlawShown(**flaw.model_dump()) for flaw in trail.flaws]
         return AuditShown(case_id=case_id, whole=not flaws, flaws=flaws, items=trail.records)
 
-    def answered_or_held(review: Review, moderator: Principal) -> Round | Look | Submission:
+    def answered_or_held(review: Review, moderator: Principal) -> Round | FirstApproval | Submission:
         return review.approved_by(moderator.member_id) or review.held(moderator.member_id, reviews.clock())
 
     return router

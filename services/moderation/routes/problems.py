@@ -27,7 +27,7 @@ from services.moderation.domain import (
     ProposalsUnanswered,
     RedactionOutstanding,
     Refusal,
-    SecondLookByAnother,
+    SecondModeratorNeeded,
     StaleRevision,
     TextMissing,
     TextNotSeen,
@@ -176,8 +176,8 @@ MARKS_UNANSWERED = ProblemKind(
         "décision avec marks : none, covered, ou left avec des raisons (en mots sous GET /questions).",
     ),
 )
-SECOND_LOOK_BY_ANOTHER = ProblemKind(
-    "second-look-by-another",
+SECOND_MODERATOR_NEEDED = ProblemKind(
+    "second-moderator-needed",
     403,
     Text(en="Another moderator has to look now", fr="C'est à un autre modérateur de regarder"),
     Text(
@@ -294,7 +294,7 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
     TextMissing: TEXT_MISSING,
     ConsentMissing: CONSENT_MISSING,
     MarksUnanswered: MARKS_UNANSWERED,
-    SecondLookByAnother: SECOND_LOOK_BY_ANOTHER,
+    SecondModeratorNeeded: SECOND_MODERATOR_NEEDED,
 }
 
 

@@ -10,14 +10,14 @@ from services.moderation.domain import (
     Answers,
     Claim,
     Decision,
-    Look,
+    FirstApproval,
     PictureDecision,
     ProposalAnswer,
     ReasonCode,
     Review,
     Round,
     RoundOutcome,
-    needs_second_look,
+    needs_second_moderator,
 )
 from shared.events import (
     SKIN_KINDS,
@@ -39,7 +39,7 @@ from shared.events import (
 from shared.notes import NoteShown, in_words
 from shared.questions import MarksGiven, check_reason
 
-SECOND_LOOK: Literal["second_look"] = "second_look"
+FIRST_APPROVED: Literal["first_approved"] = "first_approved"
 
 CaseId = Annotated[str, Path(min_length=1, max_length=64)]
 PictureId = Annotated[str, Path(min_length=1, max_length=64)]
@@ -108,8 +108,10 @@ class QueueItem(BaseModel):
     pictures: int
     pictures_outstanding: int
     rounds: int = Field(description="Earlier decisions on this case: more than 0 means it came back after changes.")
-    needs_second_look: bool = Field(False, description="A picture shows part of a face: two moderators must agree.")
-    first_look_at: datetime | None = Field(None, description="When the first of the two approved; null before.")
+    needs_second_moderator: bool = Field(
+        False, description="A picture shows part of a face: two moderators must agree."
+    )
+    first_approved_at: datetime | None = Field(None, description="When the first of the two approved; null before.")
 
 
 class QueuePage(BaseModel):
@@ -173,7 +175,9 @@ class PictureShown(BaseModel):
     notes: list[NoteShown] = Field(description="What was made of the file.")
     marks_asked: bool = Field(description="To publish it, say what marks it shows (GET /questions).")
     author_marks: Marks | None = Field(description="What the author said about marks; null where not asked.")
-    needs_second_look: bool = Field(description="It shows part of a face: a second moderator has to approve it too.")
+    needs_second_moderator: bool = Field(
+        description="It shows part of a face: a second moderator has to approve it too."
+    )
     decision: DecisionShown | None
     frames: list[FrameShown]
 
@@ -198,7 +202,7 @@ class CaseShown(BaseModel):
     consent: ConsentFacts | None
     claim: ClaimShown
     pictures: list[PictureShown]
-    first_look_at: datetime | None = Field(description="When another moderator approved, where two are needed.")
+    first_approved_at: datetime | None = Field(description="When another moderator approved, where two are needed.")
     thread: list[RoundShown]
 
     @classmethod
@@ -217,7 +221,7 @@ class CaseShown(BaseModel):
             consent=review.submission.consent,
             claim=ClaimShown.of(review.case_id, review.claim),
             pictures=_pictures(review, review.claim),
-            first_look_at=review.look.decided_at if review.look else None,
+            first_approved_at=review.first_approval.decided_at if review.first_approval else None,
             thread=[
                 RoundShown(**each.model_dump(exclude={"moderator_id", "first_moderator_id"})) for each in review.thread
             ],
@@ -230,19 +234,20 @@ class BoxesTaken(BaseModel):
 
 
 class AnswerShown(BaseModel):
-    """A case's decision. `second_look`: approved by you, and not published before another moderator agrees."""
+    """A case's decision. `first_approved`: approved by you, and not published before another moderator agrees."""
 
     case_id: str
     version: int
-    outcome: RoundOutcome | Literal["second_look"]
+    outcome: RoundOutcome | Literal["first_approved"]
     reasons: tuple[ReasonCode, ...]
     decided_at: datetime
 
     @classmethod
-    def of(cls, case_id: str, said: Round | Look) -> "AnswerShown":
-        if isinstance(said, Look):
-            outcome: RoundOutcome | Literal["second_look"] = SECOND_LOOK
-            return cls(case_id=case_id, version=said.version, outcome=outcome, reasons=(), decided_at=said.decided_at)
+    def of(cls, case_id: str, said: Round | FirstApproval) -> "AnswerShown":
+        if isinstance(said, FirstApproval):
+            return cls(
+                case_id=case_id, version=said.version, outcome=FIRST_APPROVED, reasons=(), decided_at=said.decided_at
+            )
         return cls(case_id=case_id, **said.model_dump(exclude={"moderator_id", "first_moderator_id"}))
 
 
@@ -307,7 +312,7 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
                 notes=in_words(picture.notes),
                 marks_asked=submitted.kind in SKIN_KINDS and not picture.unreadable,
                 author_marks=submitted.marks,
-                needs_second_look=needs_second_look(picture),
+                needs_second_moderator=needs_second_moderator(picture),
                 decision=DecisionShown.of(picture.picture_id, said) if said else None,
                 frames=frames,
             )

@@ -4,14 +4,14 @@ The author may mark a clinical region (an eye, a lesion on the cheek) that the p
 visible there may still tell who the patient is; one person's judgement is not enough for that.
 """
 
-from services.moderation.domain.values import Look, Picture
+from services.moderation.domain.values import FirstApproval, Picture
 from shared.events import Box, RegionKind
 
 FACE_MARGIN = 0.25
 """Part of each side by which a face reaches beyond its box: hair line, chin and ears are painted with it."""
 
 
-def needs_second_look(picture: Picture) -> bool:
+def needs_second_moderator(picture: Picture) -> bool:
     """Whether a clinical region of the picture meets a face, painted or still found."""
     return any(
         region.kind is RegionKind.FACE and _meets(clinical, region.box)
@@ -21,13 +21,13 @@ def needs_second_look(picture: Picture) -> bool:
     )
 
 
-def agreed(look: Look | None, moderator_id: str, pictures: dict[str, int]) -> bool:
+def agreed(first: FirstApproval | None, moderator_id: str, pictures: dict[str, int]) -> bool:
     """Whether somebody else has approved each of these pictures (id to revision) before."""
     if not pictures:
         return True
-    if look is None or look.moderator_id == moderator_id:
+    if first is None or first.moderator_id == moderator_id:
         return False
-    return all(look.pictures.get(picture_id) == revision for picture_id, revision in pictures.items())
+    return all(first.pictures.get(picture_id) == revision for picture_id, revision in pictures.items())
 
 
 def _meets(clinical: Box, face: Box) -> bool:
