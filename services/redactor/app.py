@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         limits=settings.limits,
         thresholds=settings.thresholds,
         engine=settings.engine,
+        sharing=settings.sharing,
     )
     bus = Bus(settings, SERVICE)
     handlers = Handlers(rooms, pool, bus, at_a_time=settings.workers + 1)  # the next original loads meanwhile

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.redactor.domain import Thresholds
 from services.redactor.inference import EngineKind
+from services.redactor.inference.server import Sharing
 from services.redactor.pixels.pool import Limits
 from services.redactor.weights import DEFAULT_DIRECTORY
 from shared.settings import ServiceSettings
@@ -29,6 +30,14 @@ class Settings(ServiceSettings):
     """What runs the networks: openvino, onnxruntime (both on the processor), cuda; auto: openvino if installed."""
     wrapping_key_file: Path = Path("wrapping_key")
     """32 bytes in base64: what the cases' data keys are wrapped with. Only ingest and redactor have it."""
+    inference: Literal["inline", "shared"] = "inline"
+    """Every worker runs the networks, or one process does so for all, in batches: for a graphics card."""
+    batch_max: int = Field(default=8, ge=1, le=256)
+    """Shared: pictures in a batch at most."""
+    batch_wait_ms: float = Field(default=10.0, ge=0, le=1000)
+    """Shared: how long a request waits for others at most, where others are at work at all."""
+    batch_grid_px: int = Field(default=32, ge=32, le=1024, multiple_of=32)
+    """Shared: the sides of what the networks see are rounded up to this, so that more pictures run together."""
     max_pixels: int = Field(default=60_000_000, ge=1)
     """Largest frame that is unpacked, told by its header."""
     time_limit_s: float = Field(default=120.0, gt=0)
@@ -43,6 +52,13 @@ class Settings(ServiceSettings):
     def limits(self) -> Limits:
         """What one picture may cost."""
         return Limits(self.time_limit_s, self.memory_limit_mb * 2**20, self.max_pixels)
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """How the workers share one engine, None where each has its own."""
+        if self.inference == "inline":
+            return None
+        return Sharing(self.batch_max, self.batch_wait_ms / 1000, self.batch_grid_px)
 
     @property
     def runs_batch(self) -> bool:

@@ -15,14 +15,19 @@ import signal
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import Histogram
+
 from services.redactor.domain import Reason, Thresholds, Unreadable
 from services.redactor.inference import EngineKind, chosen
+from services.redactor.inference.server import InferenceProcess, Sharing
+from services.redactor.inference.shared import InferenceFailed, InferenceLost, SharedEngine
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import require
 from shared.errors import NotNow
@@ -58,8 +63,26 @@ class Limits:
     max_pixels: int = 60_000_000
 
 
+BATCH_SIZE = Histogram(
+    "redactor_batch_pictures",
+    "Pictures in the batch that a network's run had, one count for each request (shared inference only).",
+    buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32),
+)
+
+
+@dataclass(frozen=True)
+class _SharedAt:
+    """What a worker must know of the process that runs the networks."""
+
+    address: str
+    grid_px: int
+
+
 class PixelPool:
     """Redacts in `workers` processes. Open it before use, close it at the end; a broken worker is replaced.
+
+    Each worker runs the networks itself, or, with `sharing`, all send their tensors to one process that runs them in
+    batches; one that ends is replaced as well.
 
     Raises at once, not in the worker where nobody would see it: WeightsMissing where the weights are not there,
     WrongSetting where this installation has no such engine.
@@ -73,9 +96,12 @@ class PixelPool:
         limits: Limits | None = None,
         thresholds: Thresholds | None = None,
         engine: EngineKind = EngineKind.AUTO,
+        sharing: Sharing | None = None,
     ) -> None:
         self._weights_dir = require(weights_dir)
         self._engine = chosen(engine)
+        self._sharing = sharing
+        self._inference = InferenceProcess(self._weights_dir, self._engine, sharing) if sharing else None
         self._limits = limits or Limits()
         self._thresholds = thresholds or Thresholds()
         self.workers = workers
@@ -92,26 +118,45 @@ class PixelPool:
         *,
         clinical: Clinical | None = None,
     ) -> Redacted:
-        """`Redactor.redact` in a worker, when one is free. Raises Unreadable; never anything for a bad picture."""
+        """`Redactor.redact` in a worker, when one is free. Raises Unreadable, for a bad picture nothing else; NotNow
+        where the process that all workers share is away."""
         reason = Reason.DECODER_FAILED
+        lost: Exception | None = None
         for _ in range(TRIES):
+            generation = await asyncio.to_thread(self._inference.ensure) if self._inference else 0
             worker = await self._idle.get()
             began = time.monotonic()
             try:
                 call = worker.submit(_redact, data, boxes, kind, clinical, self._limits.time_s)
-                return await asyncio.wrap_future(call)
+                redacted, batch_sizes = await asyncio.wrap_future(call)
             except BrokenProcessPool:
                 late = time.monotonic() - began >= self._limits.time_s
                 reason = Reason.TIME_LIMIT if late else Reason.DECODER_FAILED
                 log.warning("a picture ended its worker process: %s", "time limit" if late else "killed or crashed")
                 self._discard(worker)
                 worker = self._new_worker()
+            except (InferenceLost, InferenceFailed) as error:
+                log.warning("the inference process gave no answer: %s", error)
+                lost = error
+                assert self._inference is not None
+                await asyncio.to_thread(self._inference.replace, generation)
+            else:
+                for size, requests in batch_sizes.items():
+                    for _ in range(requests):
+                        BATCH_SIZE.observe(size)
+                return redacted
             finally:
                 self._idle.put_nowait(worker)
+        if lost is not None:
+            # Not the picture's fault as far as anybody can tell: nobody is told that it cannot be read.
+            raise NotNow(f"no answer from {TRIES} inference processes") from lost
         raise Unreadable(reason, f"ended {TRIES} worker processes")
 
     async def warm_up(self) -> None:
-        """Start every worker and let it load its models: the first picture should not wait for that."""
+        """Start every worker and let it load its models: the first picture should not wait for that. Raises
+        WrongSetting where the shared engine cannot be had, for example for want of a graphics card."""
+        if self._inference:
+            await asyncio.to_thread(self._inference.ensure)
         await asyncio.gather(*(asyncio.wrap_future(worker.submit(os.getpid)) for worker in self._all))
 
     async def check(self) -> None:
@@ -123,6 +168,14 @@ class PixelPool:
         """End all workers, also one that is at work: a half-done picture has left nothing behind."""
         for worker in list(self._all):
             self._discard(worker)
+        if self._inference:
+            self._inference.close()
+
+    @property
+    def _at(self) -> "_SharedAt | None":
+        if self._inference is None or self._sharing is None:
+            return None
+        return _SharedAt(self._inference.address, self._sharing.grid_px)
 
     def _new_worker(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")
@@ -131,7 +184,7 @@ class PixelPool:
             max_workers=1,
             mp_context=context,
             initializer=_start,
-            initargs=(self._weights_dir, self._thresholds, self._limits, self._engine),
+            initargs=(self._weights_dir, self._thresholds, self._limits, self._engine, self._at),
             max_tasks_per_child=PICTURES_PER_WORKER,
         )
         self._all.add(worker)
@@ -148,7 +201,9 @@ class PixelPool:
 _redactor: Redactor | None = None
 
 
-def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits, engine: EngineKind) -> None:
+def _start(
+    weights_dir: Path, thresholds: Thresholds, limits: Limits, kind: EngineKind, shared: _SharedAt | None
+) -> None:
     global _redactor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -160,6 +215,7 @@ def _start(weights_dir: Path, thresholds: Thresholds, limits: Limits, engine: En
     _share_heaps()
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
+    engine = SharedEngine(weights_dir, shared.address, shared.grid_px) if shared else kind
     with _native_chatter_hushed():
         _redactor = Redactor(weights_dir, thresholds, max_pixels=limits.max_pixels, engine=engine)
 
@@ -188,8 +244,10 @@ def _leave_with_parent() -> None:
 
 def _redact(
     data: bytes, boxes: Boxes | None, kind: PictureKind | None, clinical: Clinical | None, time_limit_s: float
-) -> Redacted:
+) -> tuple[Redacted, Counter[int]]:
+    """The picture, and how many of its requests ran in batches of each size."""
     assert _redactor is not None
+    shared = _redactor.engine if isinstance(_redactor.engine, SharedEngine) else None
 
     def allow(frame_count: int) -> None:
         # The default action of SIGALRM ends the process, wherever in native code it is.
@@ -197,10 +255,15 @@ def _redact(
 
     allow(1)
     try:
-        return _redactor.redact(data, boxes, kind, allow, clinical)
+        redacted = _redactor.redact(data, boxes, kind, allow, clinical)
+        return redacted, shared.rest() if shared else Counter()
     except MemoryError as error:
         raise Unreadable(Reason.MEMORY_LIMIT) from error
-    except Unreadable:
+    except (Unreadable, InferenceLost):
+        raise
+    except InferenceFailed as error:
+        if _out_of_memory(error):
+            raise Unreadable(Reason.MEMORY_LIMIT) from error
         raise
     except Exception as error:
         if _out_of_memory(error):
@@ -208,6 +271,8 @@ def _redact(
         raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if shared:
+            shared.rest()
         _trim()
 
 

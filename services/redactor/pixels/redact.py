@@ -8,7 +8,7 @@ import cv2
 
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes
-from services.redactor.inference import EngineKind, make_engine
+from services.redactor.inference import Engine, EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.looks import look_again, uncovered
@@ -64,7 +64,8 @@ class Redactor:
     """Finds, paints and looks again. One instance a process: it holds the models and is not thread-safe.
 
     `weights_dir`: see `services.redactor.weights` (raises WeightsMissing). `max_pixels`: the largest picture that is
-    decoded, told by its header. `engine`: what runs the networks (raises WrongSetting where it is not installed).
+    decoded, told by its header. `engine`: what runs the networks, or its kind (raises WrongSetting where that is not
+    installed).
 
     Pixels everywhere: height x width x 3 bytes, RGB, upright. Boxes: x, y, width, height in those pixels. Regions are
     unpadded; what is filled for them is `domain.painted_boxes`. No method changes the pixels it is given.
@@ -76,10 +77,11 @@ class Redactor:
         thresholds: Thresholds | None = None,
         *,
         max_pixels: int = 60_000_000,
-        engine: EngineKind = EngineKind.AUTO,
+        engine: EngineKind | Engine = EngineKind.AUTO,
     ) -> None:
         cv2.setNumThreads(1)
-        self.engine = make_engine(engine, require(weights_dir))
+        weights = require(weights_dir)
+        self.engine = make_engine(engine, weights) if isinstance(engine, EngineKind) else engine
         self.max_pixels = max_pixels
         self.search = Search(self.engine, thresholds or Thresholds())
 
