@@ -69,8 +69,9 @@ class CaseChanges(Asking):
 class NewBoxes(Asking):
     """Frames that are not named keep the boxes that are painted now; of a named frame both lists are complete.
 
-    `clinical`: what of a face is the question (an eye, a lesion): the paint of the face leaves it out, nothing else
-    does. A picture with such a box on a face is published only when two moderators agree.
+    `clinical`: what of a face is the question (an eye, a lesion). The paint of regions of the kind `face` leaves out
+    the whole blocks of 16 pixels inside it, so 32 pixels a side always show something; nothing else leaves it out. A
+    picture with such a box on a face is published only when two moderators agree.
     """
 
     frames: Annotated[list[FrameBoxes], Field(max_length=50)]
