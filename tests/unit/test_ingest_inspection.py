@@ -6,7 +6,9 @@ import struct
 import time
 import tracemalloc
 import zlib
+from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from hypothesis import given
@@ -16,7 +18,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from services.ingest.routes.inspection import Limits, PictureFacts, inspect
-from shared.web import Problem
+from shared.web import Language, Problem
+from tests.heic import Grid, heic
 
 LIMITS = Limits(pixels=50_000_000, side_px=30_000, frames=50)
 
@@ -55,6 +58,11 @@ def dicom(rows: int = 64, columns: int = 48, frames: int | None = None, syntax: 
     return out.getvalue()
 
 
+def photo(**options: Any) -> bytes:
+    """A HEIC picture of 40 x 30."""
+    return heic([np.zeros((30, 40, 3), np.uint8)], **options)
+
+
 def refusal(data: bytes, limits: Limits = LIMITS) -> tuple[str, int]:
     with pytest.raises(Problem) as refused:
         inspect(data, limits)
@@ -73,6 +81,9 @@ def refusal(data: bytes, limits: Limits = LIMITS) -> tuple[str, int]:
         (encoded("TIFF", big_tiff=False, compression="tiff_deflate"), "image/tiff"),
         (encoded("WEBP"), "image/webp"),
         (encoded("MPO"), "image/jpeg"),
+        (photo(), "image/heic"),
+        (photo(brand=b"mif1"), "image/heic"),
+        (photo(quarter_turns=1, exif=b"II*\0"), "image/heic"),
     ],
 )
 def test_each_supported_type_is_told_by_its_content(data: bytes, media_type: str) -> None:
@@ -82,6 +93,24 @@ def test_each_supported_type_is_told_by_its_content(data: bytes, media_type: str
 def test_a_dicom_file_tells_size_and_frames() -> None:
     assert inspect(dicom(), LIMITS) == PictureFacts("application/dicom", 48, 64)
     assert inspect(dicom(frames=7), LIMITS).frames == 7
+
+
+def test_a_dicom_file_is_told_without_preamble_and_through_deflation_too() -> None:
+    assert inspect(dicom()[132:], LIMITS) == PictureFacts("application/dicom", 48, 64)
+    assert inspect(dicom(syntax=DeflatedExplicitVRLittleEndian), LIMITS) == PictureFacts("application/dicom", 48, 64)
+
+
+def test_of_a_heic_file_the_photo_counts_and_not_its_tiles() -> None:
+    tiled = photo(grid=Grid(3, 4, 160, 90))
+    assert inspect(tiled, LIMITS) == PictureFacts("image/heic", 160, 90)
+
+
+def test_a_refusal_of_the_type_names_the_accepted_ones() -> None:
+    with pytest.raises(Problem) as refused:
+        inspect(b"a letter", LIMITS)
+    languages: tuple[Language, ...] = ("en", "fr")
+    for language in languages:
+        assert "JPEG, PNG, HEIC, WebP, TIFF, BMP, GIF, DICOM" in refused.value.document(language)["detail"]
 
 
 def test_an_animated_picture_tells_its_frames() -> None:
@@ -101,7 +130,14 @@ def test_an_animated_picture_tells_its_frames() -> None:
         (b"%PDF-1.7\n", ("picture-type-unsupported", 415)),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", ("picture-type-unsupported", 415)),
         (b"RIFF\0\0\0\0WAVEfmt ", ("picture-type-unsupported", 415)),
-        (b"\0\0\0\x20ftypheic", ("picture-type-unsupported", 415)),
+        (b"\0\0\0\x20ftypavif" + b"\0" * 40, ("picture-type-unsupported", 415)),
+        (b"\0\0\0\x20ftypqt  " + b"\0" * 40, ("picture-type-unsupported", 415)),
+        (b"\0\0\0\x20ftypheic", ("picture-unreadable", 422)),
+        (photo()[:100], ("picture-unreadable", 422)),
+        (photo().replace(b"ispe", b"ixpe"), ("picture-unreadable", 422)),
+        (photo(claimed=(20_000, 20_000)), ("picture-too-many-pixels", 413)),
+        (photo(grid=Grid(20, 20, 40_000, 10)), ("picture-too-many-pixels", 413)),
+        (b"\x08\0\x05\0 and then a text", ("picture-unreadable", 422)),
         (encoded("JPEG")[:30], ("picture-unreadable", 422)),
         (encoded("PNG")[:20], ("picture-unreadable", 422)),
         (b"\xff\xd8\xff\xe0 and then a text", ("picture-unreadable", 422)),
@@ -116,7 +152,6 @@ def test_an_animated_picture_tells_its_frames() -> None:
         (png_header(30_001, 1), ("picture-too-many-pixels", 413)),
         (dicom(rows=20_000, columns=20_000), ("picture-too-many-pixels", 413)),
         (dicom(frames=51), ("picture-too-many-frames", 413)),
-        (dicom(syntax=DeflatedExplicitVRLittleEndian), ("picture-type-unsupported", 415)),
     ],
 )
 def test_each_bad_input_gets_its_own_refusal(data: bytes, expected: tuple[str, int]) -> None:
@@ -152,7 +187,7 @@ def test_a_deflated_dicom_bomb_is_not_inflated() -> None:
     assert len(bomb) < 100_000
     tracemalloc.start()
     try:
-        assert refusal(bomb)[1] == 415
+        assert refusal(bomb)[1] == 422
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
@@ -168,7 +203,17 @@ def test_nothing_of_a_dicom_header_reaches_the_log(
     assert not recwarn.list
 
 
-STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM", b"\0" * 128 + b"DICM"]
+STARTS = [
+    b"",
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF89a",
+    b"II*\0",
+    b"BM",
+    b"\0" * 128 + b"DICM",
+    photo()[:60],
+    b"\x08\0\x05\0",
+]
 
 
 @given(st.binary(max_size=300), st.sampled_from(STARTS))
@@ -176,7 +221,7 @@ def test_no_bytes_make_it_fail_in_another_way(noise: bytes, start: bytes) -> Non
     assert _status(start + noise) in (200, 413, 415, 422)
 
 
-@given(st.sampled_from([dicom(), encoded("JPEG"), encoded("TIFF")]), st.integers(0, 4000), st.integers(0, 255))
+@given(st.sampled_from([dicom(), encoded("JPEG"), encoded("TIFF"), photo()]), st.integers(0, 4000), st.integers(0, 255))
 def test_a_damaged_header_is_read_or_refused(whole: bytes, position: int, value: int) -> None:
     damaged = bytearray(whole)
     damaged[position % len(damaged)] = value

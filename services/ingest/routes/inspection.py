@@ -8,12 +8,14 @@ import io
 import logging
 import threading
 import warnings
+import zlib
 from dataclasses import dataclass
 
 import pydicom.config
 from PIL import Image
 from pydicom.filereader import read_partial
 
+from services.ingest.routes import heif
 from services.ingest.routes.problems import (
     PICTURE_EMPTY,
     PICTURE_FRAMES,
@@ -43,11 +45,13 @@ _DECODERS = {
     "image/webp": ("WEBP",),
     "image/bmp": ("BMP",),
 }
-SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, DICOM"
+SUPPORTED = "JPEG, PNG, HEIC, WebP, TIFF, BMP, GIF, DICOM"
 
 # A DICOM header larger than this is no header; reading stops there, and after the group that describes pixels.
 _DICOM_HEADER_BYTES = 4 * 1024 * 1024
 _AFTER_IMAGE_GROUP = 0x00290000
+_BEFORE_ANY_GROUP = 0x00020000
+_INFLATED_HEADER_BYTES = 512 * 1024
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 _warning_filters = threading.Lock()  # they belong to the process, not to a thread
@@ -81,7 +85,12 @@ def inspect(data: bytes, limits: Limits) -> PictureFacts:
     if not data:
         raise PICTURE_EMPTY()
     media_type = _media_type(data)
-    facts = _dicom(data) if media_type == DICOM else _picture(data, media_type, limits)
+    if media_type == DICOM:
+        facts = _dicom(data)
+    elif media_type == heif.MEDIA_TYPE:
+        facts = _heic(data)
+    else:
+        facts = _picture(data, media_type, limits)
     if facts.width < 1 or facts.height < 1 or facts.frames < 1:
         raise PICTURE_UNREADABLE(media_type=media_type)
     if facts.width * facts.height > limits.pixels or max(facts.width, facts.height) > limits.side_px:
@@ -95,7 +104,19 @@ def _media_type(data: bytes) -> str:
     for offset, signature, media_type in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature and (offset != 8 or data.startswith(b"RIFF")):
             return media_type
+    if heif.is_heif(data):
+        return heif.MEDIA_TYPE
+    if data[:2] in (b"\x02\0", b"\x08\0") and data[3:4] == b"\0":
+        return DICOM  # an old file without preamble begins with an element of group 2 or 8
     raise PICTURE_TYPE(supported=SUPPORTED)
+
+
+def _heic(data: bytes) -> PictureFacts:
+    try:
+        width, height = heif.size(data)
+    except ValueError as error:
+        raise PICTURE_UNREADABLE(media_type=heif.MEDIA_TYPE) from error
+    return PictureFacts(heif.MEDIA_TYPE, width, height)
 
 
 def _picture(data: bytes, media_type: str, limits: Limits) -> PictureFacts:
@@ -117,15 +138,34 @@ def _picture(data: bytes, media_type: str, limits: Limits) -> PictureFacts:
 
 def _dicom(data: bytes) -> PictureFacts:
     head = data[:_DICOM_HEADER_BYTES]
-    if _DEFLATED in head:
-        # pydicom would inflate a data set of this transfer syntax at once, without a limit.
-        raise PICTURE_TYPE(supported=SUPPORTED)
     try:
+        if _DEFLATED in head:
+            head = _inflated_head(head)
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = read_partial(io.BytesIO(head), lambda tag, _vr, _length: tag >= _AFTER_IMAGE_GROUP)
+            header = read_partial(io.BytesIO(head), _past_the_header, force=True)
             width, height = int(header["Columns"].value), int(header["Rows"].value)
             frames = int(header["NumberOfFrames"].value) if "NumberOfFrames" in header else 1
     except Exception as error:  # a truncated header, a report without pixels, nonsense
         raise PICTURE_UNREADABLE(media_type=DICOM) from error
     return PictureFacts(DICOM, width, height, frames)
+
+
+def _inflated_head(head: bytes) -> bytes:
+    """The first part of a deflated data set, without its meta information.
+
+    pydicom would inflate all of it at once, without a limit; here the header's limit holds. Raises ValueError and
+    zlib.error.
+    """
+    if head[132:140] != b"\x02\0\0\0UL\x04\0":
+        raise ValueError("the meta information does not tell its length")
+    end_of_meta = 144 + int.from_bytes(head[140:144], "little")
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head[end_of_meta:], _INFLATED_HEADER_BYTES)
+    if inflated[:2] == b"\0\0":
+        raise ValueError("no data set begins with group 0")  # a run of zeros: half a million empty elements to read
+    return inflated
+
+
+def _past_the_header(tag: int, _vr: str | None, _length: int) -> bool:
+    """Behind what describes pixels, or in a run of zeros, which would be read as empty elements of group 0."""
+    return tag >= _AFTER_IMAGE_GROUP or tag < _BEFORE_ANY_GROUP

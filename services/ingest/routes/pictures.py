@@ -52,7 +52,7 @@ async def upload(
     key: Key,
     open_: Open,
 ) -> Response:
-    """Add a picture; the body is the file's bytes. JPEG, PNG, WebP, TIFF, BMP, GIF or DICOM, told by its content."""
+    """Add a picture; the body is the file's bytes. JPEG, PNG, HEIC, WebP, TIFF, BMP, GIF or DICOM, told by content."""
     settings = open_.settings
     async with AsyncExitStack() as held:
         async with _refusal_is_heard(request, settings.upload_time_limit_s):
