@@ -58,14 +58,17 @@ class Result:
 Run = Callable[[], Awaitable[Result]]
 
 
-def main(run: Run) -> None:
-    """Run one benchmark from the command line: prints its table; `--json FILE` writes the result too."""
-    sys.exit(run_all([run]))
+def main(run: Run, options: argparse.ArgumentParser | None = None) -> None:
+    """Run one benchmark from the command line: prints its table; `--json FILE` writes the result too.
+
+    `options`: what this benchmark understands besides; it reads them itself.
+    """
+    sys.exit(run_all([run], options))
 
 
-def run_all(runs: Sequence[Run]) -> int:
+def run_all(runs: Sequence[Run], options: argparse.ArgumentParser | None = None) -> int:
     """Run benchmarks one after another. Exit status 0 unless one could not measure."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(parents=[options] if options else [])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as JSON")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a stopped benchmark stops its platform
