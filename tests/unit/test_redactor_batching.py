@@ -312,7 +312,10 @@ def test_a_packet_that_no_worker_sends_ends_its_own_conversation_only(inference:
     for packet in (b"\xff{", b"[]", b'{"network": "../weights.json", "shape": [1, 3, 4, 4]}', b'{"network": "x"}'):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as intruder:
             intruder.connect(inference.address)
-            intruder.send(packet)
+            area = wire.new_area()
+            wire.put(area, [picture(1.0)])
+            socket.send_fds(intruder, [packet], [area])
+            os.close(area)
             assert intruder.recv(100) == b""
     shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
     assert shared.network(TEXT_DETECTION).run(picture(0.0, side=64))
