@@ -24,6 +24,7 @@ from services.moderation.domain import (
     needs_second_moderator,
 )
 from services.moderation.domain.answers import is_covered
+from services.moderation.domain.second_moderator import agreed
 from services.moderation.domain.values import Picture, RoundOutcome
 from services.moderation.routes.shapes import CaseShown
 from shared.events import (
@@ -203,6 +204,7 @@ class TestProposals:
             ([(60, 40, 20, 9)], False),
             ([(60, 40, 20, 9), (60, 40, 20, 9), (60, 41, 20, 8)], False),
             ([(60, 40, 20, 5), (60, 55, 20, 5)], True),
+            ([(60, 55, 20, 5), (60, 40, 20, 5)], True),
             ([(50, 30, 15, 40), (70, 30, 15, 40)], True),
             ([(50, 30, 13, 40), (62, 30, 3, 40)], False),
             ([(0, 0, 60, 80), (80, 0, 20, 80)], False),
@@ -332,6 +334,42 @@ class TestSecondModerator:
         assert (again.moderator_id, again.pictures) == ("second", {"p1": 2})
         claim(review, "mod")
         assert isinstance(decide_and_approve(review, "mod"), Round)
+
+    def test_an_approval_of_a_revision_that_is_gone_binds_nobody(self) -> None:
+        review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
+        decide_and_approve(review, "mod")
+        review.on_redacted(painted(2, regions=(FACE,), clinical=(EYE,)))
+        claim(review, "mod")
+        assert isinstance(decide_and_approve(review, "mod"), FirstApproval)
+
+    def test_what_the_first_withheld_is_new_to_the_second(self) -> None:
+        """Of two such pictures each needs two people, not the case."""
+        review = Review(case_id="c1")
+        review.on_submitted(submitted("p1", "p2"))
+        for picture_id in ("p1", "p2"):
+            review.on_redacted(redacted(picture_id, clinical=True))
+        for moderator, second_picture in (("mod", WITHHOLD), ("second", PUBLISH)):
+            claim(review, moderator)
+            look(review, "p2", moderator=moderator)
+            review.decide(moderator, NOW, "p1", 1, PUBLISH, answers=SEEN)
+            review.decide(moderator, NOW, "p2", 1, second_picture, answers=SEEN)
+            said = approve(review, moderator)
+            assert isinstance(said, FirstApproval)
+        assert review.first_approval is not None
+        assert review.first_approval.pictures == {"p1": 1, "p2": 1}
+        assert review.outgoing == []
+
+    @pytest.mark.parametrize(
+        ("who", "approved", "enough"),
+        [("mod", {"p1": 2}, False), ("second", {"p1": 2}, True), ("second", {"p1": 1}, False), ("second", {}, False)],
+    )
+    def test_only_somebody_elses_word_on_the_same_revision_counts(
+        self, who: str, approved: dict[str, int], enough: bool
+    ) -> None:
+        first = FirstApproval(version=3, moderator_id="mod", decided_at=NOW, pictures=approved)
+        assert agreed(first, who, {"p1": 2}) is enough
+        assert not agreed(None, who, {"p1": 2})
+        assert agreed(None, who, {})
 
     def test_one_is_enough_once_the_face_is_covered_whole(self) -> None:
         review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
