@@ -1,7 +1,9 @@
 """Machine-readable codes: wristbands, labels and forms carry the patient's number in them.
 
-Three searchers, since none finds all: zxing-cpp wants to decode (QR, Aztec, Data Matrix, PDF417, lines), OpenCV's
-barcode detector only to find lines, QRCodeDetectorAruco stands by for tilted QR codes. All Apache-2.0.
+Readers first, since none finds all: zxing-cpp wants to decode (QR, Aztec, Data Matrix, PDF417, lines), OpenCV's
+barcode detector only to find lines. What they miss, small, blurred or tilted, is found by how it is printed
+(`code_prints`, our own), and a doubtful place is read once more, enlarged, by zxing-cpp and by QRCodeDetectorAruco,
+which stands by for tilted QR codes. The libraries are Apache-2.0.
 """
 
 from typing import Any
@@ -12,6 +14,7 @@ import numpy.typing as npt
 import zxingcpp
 
 from services.redactor.detectors import Pixels, scaled, to_box
+from services.redactor.detectors.code_prints import Look, Print, like_bars, prints
 from services.redactor.domain import merged
 from shared.events import Region, RegionKind
 
@@ -22,12 +25,32 @@ BELIEVED_UNREAD = (zxingcpp.BarcodeFormat.Aztec, zxingcpp.BarcodeFormat.PDF417)
 """Kinds that are believed when their check sum fails. Not QR and Data Matrix: the grid of an ECG's paper is full of
 what could be one (87 on the four development ECGs, none of them a code), and spoilt QR codes have a searcher below."""
 
-MARGIN = 0.1  # of the longer side: searchers mark the outer bars or corners, and print is seldom exact
-LINE_MARGIN = 0.25  # OpenCV marks the part of the bars' height that it measured
+SQUARE_FORMATS = (
+    zxingcpp.BarcodeFormat.QRCode,
+    zxingcpp.BarcodeFormat.MicroQRCode,
+    zxingcpp.BarcodeFormat.Aztec,
+    zxingcpp.BarcodeFormat.DataMatrix,
+    zxingcpp.BarcodeFormat.MaxiCode,
+)
+
+MARGIN = 0.15  # of the longer side: searchers mark the outer bars or corners, print is seldom exact, and paper bends
+LINE_MARGIN = 0.25  # OpenCV marks the part of the bars' height that it measured; the number stands below the bars
+
+PRINT_SCORES = {Look.BARS: 0.55, Look.STACKED: 0.5, Look.SQUARES: 0.45}
+"""How surely a print that nobody could read is a code."""
+
+READ_AGAIN = 6  # doubtful places at most, each a few milliseconds
+READ_AGAIN_PX = 320  # longer side of a doubtful place when it is read again, four times as much where pixels are there
+
+SQUARE = ("zxing-cpp-3.1", "opencv-qr-aruco-5.0", f"print-{Look.SQUARES}")
+"""Detectors of square codes. The others find bars, beside which a number may stand in plain."""
+
+Quad = npt.NDArray[np.float32]
+"""4 x 2: corners of a code."""
 
 
 class Codes:
-    """Bar codes and square codes in any turn."""
+    """Bar codes, stacked and square codes in any turn."""
 
     def __init__(self) -> None:
         self._lines = cv2.barcode.BarcodeDetector()
@@ -36,27 +59,74 @@ class Codes:
     def detect(self, pixels: Pixels) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept."""
         small, factor = scaled(pixels, SIDE_PX, largest_growth=2.0)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        found: list[tuple[str, float, npt.NDArray[np.float32]]] = []
-        for code in zxingcpp.read_barcodes(grey, return_errors=True):
-            if not code.valid and code.format not in BELIEVED_UNREAD:
-                continue
-            place = code.position
-            corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
-            points = np.array([(corner.x, corner.y) for corner in corners], np.float32)
-            found.append(("zxing-cpp-3.1", 1.0 if code.valid else 0.6, points))
-        found += [("opencv-barcode-5.0", 0.5, points) for points in _quads(self._lines.detectMulti(grey))]
-        found += [("opencv-qr-aruco-5.0", 0.7, points) for points in _quads(self._squares.detectMulti(grey))]
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        found = _read(grey)
+        # It takes striped cloth and blinds for codes as well, up to the whole picture.
+        lines = [quad for quad in _quads(self._lines.detectMulti(grey)) if like_bars(grey, quad)]
+        found += [("opencv-barcode-5.0", 0.5, quad) for quad in lines]
+        seen = prints(grey)
+        found += [
+            (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES
+        ]
+        found += self._read_again(pixels, factor, seen, [quad for _, _, quad in found])
         regions = []
-        for detector, score, points in found:
-            edges = np.concatenate([points.min(axis=0), points.max(axis=0)]) / factor
-            margin = (LINE_MARGIN if "barcode" in detector else MARGIN) * max(edges[2] - edges[0], edges[3] - edges[1])
+        for detector, score, quad in found:
+            edges = np.concatenate([quad.min(axis=0), quad.max(axis=0)]) / factor
+            long_side = max(edges[2] - edges[0], edges[3] - edges[1])
+            margin = (MARGIN if detector in SQUARE else LINE_MARGIN) * long_side
             box = to_box(edges + np.array([-margin, -margin, margin, margin]), pixels.shape[1], pixels.shape[0])
             if box is not None:
                 regions.append(Region(kind=RegionKind.CODE, box=box, score=score, detector=detector))
         return merged(regions)
 
+    def _read_again(
+        self, pixels: Pixels, factor: float, seen: list[Print], known: list[Quad]
+    ) -> list[tuple[str, float, Quad]]:
+        """Doubtful prints, cut out of the full picture, enlarged where they are small, and read."""
+        found = []
+        tried: list[Quad] = list(known)
+        tries = 0
+        for each in seen:
+            middle = each.corners.mean(axis=0)
+            if each.look is not Look.UNSURE or tries == READ_AGAIN or any(_holds(quad, middle) for quad in tried):
+                continue
+            tries += 1
+            tried.append(each.corners)
+            low, high = each.corners.min(axis=0) / factor, each.corners.max(axis=0) / factor
+            margin = 0.15 * float((high - low).max()) + 4
+            left, top = (max(0, int(value)) for value in np.floor(low - margin))
+            right, bottom = (int(value) for value in np.ceil(high + margin))
+            cut = np.asarray(cv2.cvtColor(pixels[top:bottom, left:right], cv2.COLOR_RGB2GRAY), np.uint8)
+            grown = min(3.0, READ_AGAIN_PX / max(cut.shape))
+            how = cv2.INTER_CUBIC if grown > 1 else cv2.INTER_AREA
+            large = np.asarray(cv2.resize(cut, None, fx=grown, fy=grown, interpolation=how), np.uint8)
+            here = _read(large)
+            here += [("opencv-qr-aruco-5.0", 0.7, quad) for quad in _quads(self._squares.detectMulti(large))]
+            found += [
+                (detector, score, (quad / grown + np.array([left, top], np.float32)) * np.float32(factor))
+                for detector, score, quad in here
+            ]
+        return found
 
-def _quads(found: Any) -> list[npt.NDArray[np.float32]]:
+
+def _read(grey: Pixels) -> list[tuple[str, float, Quad]]:
+    """What zxing-cpp reads, or nearly reads: detector, score and corners in pixels of `grey`."""
+    found = []
+    for code in zxingcpp.read_barcodes(grey, return_errors=True):
+        if not code.valid and code.format not in BELIEVED_UNREAD:
+            continue
+        place = code.position
+        corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
+        quad = np.array([(corner.x, corner.y) for corner in corners], np.float32)
+        name = "zxing-cpp-3.1" if code.format in SQUARE_FORMATS else "zxing-cpp-3.1-bars"
+        found.append((name, 1.0 if code.valid else 0.6, quad))
+    return found
+
+
+def _holds(quad: Quad, point: npt.NDArray[np.floating]) -> bool:
+    return bool((quad.min(axis=0) <= point).all() and (point <= quad.max(axis=0)).all())
+
+
+def _quads(found: Any) -> list[Quad]:
     seen, points = found[0], found[1]
     return list(np.asarray(points, np.float32).reshape(-1, 4, 2)) if seen and points is not None else []
