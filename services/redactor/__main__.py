@@ -1,4 +1,4 @@
-"""Command line of the redactor: serve, weights, paint."""
+"""Command line of the redactor: serve, weights, paint, export-dicom."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from services.redactor import weights as weights_store
+from services.redactor.command.export import export_dicom
 from services.redactor.command.paint import fail, paint
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def weights(
 
 
 app.command()(paint)
+app.command()(export_dicom)
 
 if __name__ == "__main__":
     app()

@@ -134,12 +134,21 @@ def _inflated(packed: bytes, limit: int) -> bytes:
 
 def frames(header: Header) -> Iterator[FlatFrame | DeepFrame]:
     """Each frame in turn, decoded when it is asked for. Raises Unreadable."""
+    for _, frame in stored_frames(header):
+        yield frame
+
+
+def stored_frames(header: Header) -> Iterator[tuple[npt.NDArray[Any] | None, FlatFrame | DeepFrame]]:
+    """Each frame as shown, with its stored samples (height x width, read-only) where they are integer greys of a byte
+    and more; None for colours. Raises Unreadable."""
     for index in range(header.frame_count):
         with _silence():
             try:
                 _check_claimed_size(header, index)
                 samples = pixel_array(header.dataset, index=index, view_only=True)
                 frame = _shown(header.dataset, samples, index)
+                grey = samples.ndim == 2 and samples.dtype.kind in "iu" and int(header.dataset.BitsAllocated) > 1
+                stored = samples if grey and str(header.dataset.PhotometricInterpretation) in _GREYS else None
             except Unreadable:
                 raise
             except MemoryError as error:
@@ -147,7 +156,15 @@ def frames(header: Header) -> Iterator[FlatFrame | DeepFrame]:
             except Exception as error:  # decoders raise nearly everything on malformed bytes
                 raise _refusal(error) from error
         del samples
-        yield frame
+        yield stored, frame
+        del stored, frame
+
+
+def written(dataset: Dataset) -> bytes:
+    """The data set as a whole file."""
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def _check_claimed_size(header: Header, index: int) -> None:

@@ -1,0 +1,199 @@
+"""A DICOM data set without the patient: painted pixels, and of the header what shows them and holds no free text.
+
+Two sieves, one behind the other. An allow-list builds a new data set: numbers, and codes of a few letters, of elements
+that show the picture; no free text, no private element, no sequence but those that hold a window, a table or a
+position. dicom-anonymizer then applies the Basic Application Level Confidentiality Profile (DICOM PS3.15 table E.1-1)
+to what is left: UIDs change, the same one always to the same new one within a run. On its own it would keep text that
+the profile's table does not list.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dicomanonymizer import simpledicomanonymizer as profile
+from pydicom._uid_dict import UID_dictionary
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from services.redactor.pixels.header import header_words, matched
+from shared.events import Box
+
+METHOD = (
+    "DICOM PS3.15 Basic Application Level Confidentiality Profile",
+    "Allow-list of elements without free text",
+    "Pixels painted where text, codes, faces or tattoos were found",
+)
+_TABLE = "dicomfields_2026c"
+
+_NUMBERS = frozenset((
+    "CineRate", "ColumnPosition", "EchoTime", "EchoTrainLength", "Exposure", "ExposureTime", "FlipAngle",
+    "FrameTime", "GantryDetectorTilt", "ImageOrientationPatient", "ImagePositionPatient", "ImagerPixelSpacing",
+    "InstanceNumber", "InversionTime", "KVP", "MagneticFieldStrength", "PixelAspectRatio", "PixelSpacing",
+    "ReconstructionDiameter", "RepetitionTime", "RescaleIntercept", "RescaleSlope", "SeriesNumber",
+    "SliceLocation", "SliceThickness", "SpacingBetweenSlices", "WindowCenter", "WindowWidth", "XRayTubeCurrent",
+))  # fmt: skip
+_CODES = frozenset((
+    "BodyPartExamined", "FieldOfViewShape", "ImageLaterality", "Laterality", "LossyImageCompression",
+    "Modality", "PatientPosition", "PresentationLUTShape", "RescaleType", "ScanningSequence", "SequenceVariant",
+    "VOILUTFunction", "ViewPosition",
+))  # fmt: skip
+_UIDS = frozenset({"FrameOfReferenceUID", "SeriesInstanceUID", "StudyInstanceUID"})
+_SEQUENCES = frozenset((
+    "FrameVOILUTSequence", "PerFrameFunctionalGroupsSequence", "PixelMeasuresSequence",
+    "PixelValueTransformationSequence", "PlaneOrientationSequence", "PlanePositionSequence",
+    "SharedFunctionalGroupsSequence",
+))  # fmt: skip
+_TABLES = frozenset({"ModalityLUTSequence", "VOILUTSequence"})
+_EMPTY_IF_UNKNOWN = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+_CODE = re.compile(r"[A-Z0-9_]{1,16}")
+_DEPTH = 3
+_VALUES = 64
+
+
+def forget_uids() -> None:
+    """Begin a new run: the same old UID gets another new one from now on."""
+    profile.dictionary.clear()
+
+
+def deidentified(source: Dataset, pixels: npt.NDArray[Any], *, boxes_clear: bool) -> FileDataset:
+    """A new file with these pixels, uncompressed, and an empty preamble.
+
+    `pixels`: frames x height x width of stored samples, or frames x height x width x 3 bytes RGB; already painted.
+    `boxes_clear`: the last look found nothing more, so that no burned-in text is known of.
+    """
+    words = header_words(source)
+    kept = _allowed(source, words, _DEPTH)
+    profile.anonymize_dataset(kept, base_rules_gen=lambda: profile.initialize_actions(_TABLE))
+    result = FileDataset("", kept, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
+    for keyword in _EMPTY_IF_UNKNOWN:
+        setattr(result, keyword, "")
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        if keyword not in result:
+            setattr(result, keyword, generate_uid(prefix=None))
+    if "Modality" not in result:
+        result.Modality = "OT"
+    result.SOPInstanceUID = generate_uid(prefix=None)
+    result.SOPClassUID = _known_class(source)
+    result.ImageType = ["DERIVED", "SECONDARY" if "SECONDARY" in str(source.get("ImageType")) else "PRIMARY"]
+    result.PatientIdentityRemoved = "YES"
+    result.DeidentificationMethod = list(METHOD)
+    result.DeidentificationMethodCodeSequence = [_method("113100", "Basic Application Confidentiality Profile")]
+    if boxes_clear:
+        result.DeidentificationMethodCodeSequence.append(_method("113101", "Clean Pixel Data Option"))
+    result.BurnedInAnnotation = "NO" if boxes_clear else "YES"
+    result.LongitudinalTemporalInformationModified = "REMOVED"
+    _put(result, source, pixels)
+    result.file_meta.MediaStorageSOPClassUID = result.SOPClassUID
+    result.file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
+    result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return result
+
+
+def fill(samples: npt.NDArray[Any], boxes: Sequence[Box], *, inverted: bool) -> None:
+    """Paint boxes into stored grey samples, in place, with what is darkest outside them (brightest if `inverted`).
+
+    The value comes from outside, so that it tells nothing of what was covered.
+    """
+    outside = np.ones(samples.shape, bool)
+    for left, top, width, height in boxes:
+        outside[top : top + height, left : left + width] = False
+    seen = samples[outside]
+    dark = (seen.max() if inverted else seen.min()) if seen.size else samples.dtype.type(0)
+    samples[~outside] = dark
+
+
+def _allowed(source: Dataset, words: frozenset[str], depth: int) -> Dataset:
+    kept = Dataset()
+    for keyword in sorted((_NUMBERS | _CODES | _UIDS | _SEQUENCES | _TABLES) & set(source.dir())):
+        element = source[keyword]
+        if element.is_empty:
+            continue
+        values = (list(element.value) if element.VM > 1 else [element.value])[:_VALUES]
+        if keyword in _NUMBERS:
+            numbers = [_number(value) for value in values]
+            # A study's or patient's number may be typed in as a series number.
+            named = element.VR == "IS" and any(matched(str(value), words) for value in values)
+            if None not in numbers and not named:
+                setattr(kept, keyword, numbers if element.VM > 1 else numbers[0])
+        elif keyword in _CODES:
+            codes = [str(value) for value in values]
+            if all(_CODE.fullmatch(code) for code in codes) and not any(matched(code, words) for code in codes):
+                setattr(kept, keyword, codes if element.VM > 1 else codes[0])
+        elif keyword in _UIDS:
+            setattr(kept, keyword, str(values[0]))
+        elif keyword in _TABLES:
+            setattr(kept, keyword, [_table(item) for item in element.value[:1]])
+        elif depth:
+            setattr(kept, keyword, [_allowed(item, words, depth - 1) for item in element.value])
+    return kept
+
+
+def _number(value: Any) -> Any:
+    """As a number, which holds no letters: what a decimal string says beside its value is gone."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    if not np.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**31 else float(f"{number:.9g}")
+
+
+def _table(item: Dataset) -> Dataset:
+    """A look-up table without its explanation, which is free text."""
+    kept = Dataset()
+    kept["LUTDescriptor"] = item["LUTDescriptor"]
+    kept["LUTData"] = item["LUTData"]
+    if "ModalityLUTType" in item:
+        kept.ModalityLUTType = item.ModalityLUTType if item.ModalityLUTType in ("HU", "OD", "US") else "US"
+    return kept
+
+
+def _known_class(source: Dataset) -> str:
+    """A private SOP class would tell the maker, and could tell more."""
+    named = str(source.get("SOPClassUID") or "")
+    return named if named in UID_dictionary else str(SecondaryCaptureImageStorage)
+
+
+def _method(code: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
+    return item
+
+
+def _put(result: Dataset, source: Dataset, pixels: npt.NDArray[Any]) -> None:
+    colour = pixels.ndim == 4
+    bits = 8 * pixels.dtype.itemsize
+    result.SamplesPerPixel = 3 if colour else 1
+    if colour:
+        result.PhotometricInterpretation, result.PlanarConfiguration = "RGB", 0
+        _drop(result, ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence"))
+    else:
+        result.PhotometricInterpretation = str(source.PhotometricInterpretation)
+    if pixels.shape[0] > 1:
+        result.NumberOfFrames = pixels.shape[0]
+    result.Rows, result.Columns = pixels.shape[1:3]
+    stored = min(bits, int(source.BitsStored)) if not colour and int(source.BitsAllocated) > 1 else bits
+    result.BitsAllocated, result.BitsStored, result.HighBit = bits, stored, stored - 1
+    result.PixelRepresentation = int(pixels.dtype.kind == "i")
+    data = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+    result.add_new("PixelData", "OB" if bits == 8 else "OW", data + b"\0" * (len(data) % 2))
+
+
+def _drop(dataset: Dataset, keywords: Iterable[str]) -> None:
+    for keyword in keywords:
+        if keyword in dataset:
+            del dataset[keyword]
