@@ -273,7 +273,7 @@ class TestSecondModerator:
             (((52, 52, 6, 6),), {"regions": (FACE,)}, True),
             (((70, 70, 6, 6),), {"regions": (FACE,)}, False),
             ((), {"regions": (FACE,)}, False),
-            ((EYE,), {"regions": (TATTOO,)}, False),
+            ((EYE,), {"regions": (FACE.model_copy(update={"kind": RegionKind.TEXT}),)}, False),
         ],
     )
     def test_a_clinical_region_that_meets_a_face_needs_two(
