@@ -13,15 +13,22 @@ Levels = npt.NDArray[np.float32]
 """Height x width x 3, 0 to 255."""
 
 
+CONTRASTS = (20, 35, 60, 120, 200)
+
+
 @dataclass(frozen=True)
 class Ground:
-    """An unlettered picture. `room`: where words may stand. `dark_ink`: the way print goes there (None: either)."""
+    """An unlettered picture. `room`: where words may stand. `dark_ink`: the way print goes there (None: either).
+
+    `blur`: of the camera, in pixels; `contrasts`: grey levels at which words are written on it.
+    """
 
     levels: Levels
     room: tuple[Box, ...]
     keep: tuple[Box, ...] = ()
     dark_ink: bool | None = None
     blur: float = 0.0
+    contrasts: tuple[int, ...] = CONTRASTS
 
 
 def radiograph(rng: np.random.Generator) -> Ground:
@@ -95,7 +102,8 @@ def ecg(rng: np.random.Generator) -> Ground:
         cv2.polylines(paper, [points], False, (30, 30, 40), int(rng.integers(1, 4)), cv2.LINE_AA)
         keep.append((20, middle - swing, width - 40, int(swing * 1.3)))
     room = ((0, 0, width, top - row // 8), (0, height - height // 9, width, height // 9))
-    return Ground(paper, room, tuple(keep), dark_ink=True)
+    # A recorder prints as dark as it draws; what is fainter than the squares cannot be read there by anyone.
+    return Ground(paper, room, tuple(keep), dark_ink=True, contrasts=CONTRASTS[2:])
 
 
 def monitor(rng: np.random.Generator) -> Ground:

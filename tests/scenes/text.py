@@ -17,7 +17,6 @@ from tests.scenes import grounds, lettering
 Pixels = npt.NDArray[np.uint8]
 
 HEIGHTS = (10, 12, 16, 22, 32, 44, 60)
-CONTRASTS = (20, 35, 60, 120, 200)
 TURNS = (0, 90, 180, 270)
 SLANTS = (-12, -6, 6, 12)
 
@@ -92,10 +91,7 @@ def _scene(kind: str, ground: grounds.Ground, rng: np.random.Generator, by_hand:
         sheet.write_word(by_hand)
     if kind in FILMS and not by_hand:
         sheet.write_marks()
-    levels = sheet.levels
-    if ground.blur:
-        levels = np.asarray(cv2.GaussianBlur(levels, (0, 0), ground.blur), np.float32)
-    pixels = np.clip(levels, 0, 255).astype(np.uint8)
+    pixels = np.clip(sheet.levels, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         squeezed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 95))])[1]
         pixels = np.asarray(cv2.imdecode(squeezed, cv2.IMREAD_COLOR), np.uint8)
@@ -106,7 +102,8 @@ class _Sheet:
     """A ground that is being written on: words never touch each other or a curve."""
 
     def __init__(self, ground: grounds.Ground, rng: np.random.Generator) -> None:
-        self.levels = ground.levels.copy()
+        soft = cv2.GaussianBlur(ground.levels, (0, 0), ground.blur) if ground.blur else ground.levels.copy()
+        self.levels: grounds.Levels = np.asarray(soft, np.float32)
         self.written: list[Written] = []
         self._ground, self._rng = ground, rng
         self._taken = np.zeros(self.levels.shape[:2], bool)
@@ -117,7 +114,11 @@ class _Sheet:
         """A name, date, number or place of any height, contrast and turn where there is room for it."""
         rng = self._rng
         heights = [height for height in HEIGHTS if not by_hand or height >= 16]
-        height, contrast, turn = int(rng.choice(heights)), int(rng.choice(CONTRASTS)), int(rng.choice(TURNS))
+        height, contrast, turn = (
+            int(rng.choice(heights)),
+            int(rng.choice(self._ground.contrasts)),
+            int(rng.choice(TURNS)),
+        )
         slant = int(rng.choice(SLANTS)) if rng.random() < 0.2 else 0
         kind = str(rng.choice(list(lettering.WORDS)))
         text = lettering.WORDS[kind](rng)
@@ -128,7 +129,7 @@ class _Sheet:
         alpha = lettering.slanted(alpha, turn + slant)
         place = self._place(alpha.shape, contrast)
         if place is not None:
-            self._draw(alpha, place, contrast)
+            self._draw(self._blurred(alpha), place, contrast)
             where = (corners + place).astype(np.float32)
             shown = "hand" if by_hand else kind
             self.written.append(Written(text, shown, height, contrast, turn + slant, where))
@@ -169,6 +170,13 @@ class _Sheet:
                 self._taken[y : y + height, x : x + width] = True
                 return x, y
         return None
+
+    def _blurred(self, alpha: lettering.Alpha) -> lettering.Alpha:
+        """As the ground's camera sees it, the middle of a stroke still at full contrast."""
+        if not self._ground.blur:
+            return alpha
+        soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), self._ground.blur), np.float32)
+        return np.minimum(soft / max(0.2, float(np.percentile(soft[alpha > 0.5], 90))), 1.0).astype(np.float32)
 
     def _draw(self, alpha: lettering.Alpha, place: tuple[int, int], contrast: int) -> None:
         x, y = place

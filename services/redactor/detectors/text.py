@@ -1,63 +1,75 @@
-"""Burned-in text: PP-OCRv6 (small) finds it; its reader is asked only which short marks may stay.
+"""Burned-in text: PP-OCRv6 (small) finds it; its reader says which short marks may stay and what is no lettering.
 
 Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
-clinical mark standing alone (side, projection, lead) is given back, and only when it is read surely.
+clinical mark standing alone (see `marks`) is given back, and only when it is read surely.
 PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiable Binarization does it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, to_tensor, turned, turned_back
+from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, to_tensor, turned
+from services.redactor.detectors.curves import is_curve, is_stroke
+from services.redactor.detectors.lines import Line, lines_of
+from services.redactor.detectors.marks import LONG_WORD, SHORT_WORD, Reader
 from services.redactor.domain import area, merged, overlap
 from services.redactor.inference import Engine
-from services.redactor.weights import TEXT_DETECTION, TEXT_RECOGNITION
+from services.redactor.weights import TEXT_DETECTION
 from shared.events import Box, Region, RegionKind
 
-PHOTO_SIDE_PX = 960
-"""Longer side on which text is sought in a colour photo."""
-
-RADIOGRAPH_SIDE_PX = 1536
-"""The same for radiographs, ECGs and other grey or white-paper pictures: their lettering is small."""
-
-LYING_SCALE = 0.8
-"""The pass on the lying picture finds vertical lines and costs as much as the upright one: a little less will do."""
-
 LARGEST_GROWTH = 2.0
-GROWTH_OF_BOX = 1.6
-"""The map marks the core of a line; this ratio (of area to outline) brings back its full height."""
-
-SMALLEST_CORE_PX = 2.0
-STEEP = 0.25  # sine of the angle from which a slanted line is covered piece by piece and not by one great box
+MARGIN_PX = 32
+"""The picture is continued beyond its edges by this: a line that the edge cuts through is else not seen as one."""
 
 USUAL_HEIGHT = 0.06
 """Lines up to this part of the picture's shorter side are believed at the threshold. What is taller is more often an
-organ, a wound, a limb or the curve of an ECG, and must look surer..."""
+organ, a wound, a limb or a pattern, and must look surer..."""
 
 TALL = 0.15
 SURE = 0.7
-LINE_SHAPE = 2.5  # ... unless it is this much longer than tall
+"""... and what is taller still must be read."""
 
-LEGIBLE_LETTERS = 3
-LEGIBLE = 0.6
-"""... or be read: so many letters, each at least this surely."""
+SHORT = 2.5
+"""What is less than this much longer than tall may be a single letter, or a speck."""
+
+SPECK_PX = 7
+"""Short things lower than this hold no letter that anyone could read."""
+
+CURVE_PX = 18
+"""Lower lines are too coarse to be told from a curve."""
+
+CUT_LETTERS = 0.5
+"""A line along the picture's edge is cut by it: the map sees what is left as lower than it is. It grows by this."""
+
+SAME_LENGTH, SAME_LINE = 1.25, 2.5
+"""Of two boxes, one in the other, that are about as long: up to this many times as high it is the same line."""
 
 SECOND_DOUBT = 0.1
+FAINT = 0.5
+"""With words from the file's header to look for: lines at this part of the thresholds are read and compared."""
 
-MARK_SHAPE = 6  # a mark is at most this much wider than tall
-SMALLEST_MARK_PX = 8
 
-SIDES = {"L", "R", "G", "D", "LT", "RT", "LEFT", "RIGHT", "LINKS", "RECHTS", "GAUCHE", "DROITE"}
-PROJECTIONS = {"AP", "PA", "LAT", "LL", "RL", "OBL", "LAO", "RAO", "LPO", "RPO", "AX", "CC", "MLO", "RCC", "LCC"}
-LEADS = {"I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"}
-MARKS = frozenset(SIDES | PROJECTIONS | LEADS)
-"""Side, projection and the leads of an ECG: they identify no one and change what the picture means. Not ERECT, MOBILE
-and their like: they tell of the ward rather than of the patient's body, and a person can give them back."""
+class Scale(NamedTuple):
+    """The longer side, in pixels, on which text is sought: the picture's own between these two."""
+
+    least: int
+    most: int
+
+    def side_px(self, pixels: Pixels) -> int:
+        height, width = pixels.shape[:2]
+        return int(min(self.most, max(self.least, height, width)))
+
+
+PHOTO = Scale(960, 1600)
+PRINT = Scale(1280, 2240)
+"""Radiographs, ECGs and other grey or white-paper pictures: their lettering is small and faint."""
+
+
+PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX = 960, 1536
+"""The same for a second look, of a photo and of small print."""
 
 
 class Text:
@@ -67,17 +79,24 @@ class Text:
 
     def __init__(self, engine: Engine, *, pixel: float, box: float, mark: float) -> None:
         self._network = engine.network(TEXT_DETECTION)
-        self._reader = MarkReader(engine, mark)
+        self._reader = Reader(engine, mark)
         self._pixel, self._box = pixel, box
 
-    def detect(self, pixels: Pixels, small_print: bool | None = None) -> list[Region]:
-        """Text regions, sought upright and lying. `small_print` None: told by the look. See `Finder`."""
+    def detect(
+        self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = frozenset()
+    ) -> list[Region]:
+        """Text regions, sought upright and lying. See `Finder`.
+
+        `small_print`: whether lettering may be small and faint; None: told by the look. `words`: what the file's
+        header says of the patient (see `pixels.header`): lines that hold one are never given back as a mark, and are
+        found at lower thresholds.
+        """
         if small_print is None:
             small_print = looks_like_print(pixels)
-        side_px = RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX
+        side_px = (PRINT if small_print else PHOTO).side_px(pixels)
         shown = evened(pixels) if small_print else pixels
-        found = self._at_scale(shown, side_px, 0) + self._at_scale(pixels, round(side_px * LYING_SCALE), 1)
-        return self._without_marks(pixels, found)
+        found = self._at_scale(pixels, shown, side_px, 0, words) + self._at_scale(pixels, pixels, side_px, 1, words)
+        return self._without_marks(pixels, found, words)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
         """The same in one pass, upright and at this scale: for a second look.
@@ -85,102 +104,96 @@ class Text:
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
         threshold = self._box + (SECOND_DOUBT if looks_like_paper(pixels) else 0.0)
-        found = [region for region in self._at_scale(pixels, side_px, 0) if region.score >= threshold]
-        return self._without_marks(pixels, found)
+        found = self._at_scale(pixels, pixels, side_px, 0, frozenset())
+        return self._without_marks(pixels, [region for region in found if region.score >= threshold], frozenset())
 
-    def _without_marks(self, pixels: Pixels, found: list[Region]) -> list[Region]:
+    def _without_marks(self, pixels: Pixels, found: list[Region], words: frozenset[str]) -> list[Region]:
         """The regions to paint. A mark stays only among marks: letters beside it are a technologist's initials, or
         it is the first letter of a name."""
         regions = merged(found)
-        marks = [region for region in regions if self._reader.is_mark(pixels, region.box)]
-        others = [region for region in regions if region not in marks]
+        regions = [region for region in regions if not any(_seen_better(region, other) for other in regions)]
+        measures = not looks_like_paper(pixels)
+        stays = self._reader.marks(pixels, [region.box for region in regions], words, measures=measures)
+        marks = [region for region, mark in zip(regions, stays, strict=True) if mark]
+        others = [region for region, mark in zip(regions, stays, strict=True) if not mark]
         return others + [mark for mark in marks if any(_beside(mark, other) for other in others)]
 
-    def _at_scale(self, pixels: Pixels, side_px: int, turn: int) -> list[Region]:
-        small, factor = scaled(pixels, side_px, largest_growth=LARGEST_GROWTH)
-        small = on_grid(small)
+    def _at_scale(self, pixels: Pixels, shown: Pixels, side_px: int, turn: int, words: frozenset[str]) -> list[Region]:
+        """Regions found in `shown`, which is `pixels` or made of it, at this scale and quarter turn."""
+        small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
+        small = on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101))
+        likely = self._network.run(to_tensor(turned(small, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
+        paper = looks_like_paper(pixels)
+
         regions = []
-        for edges, score in self._lines(turned(small, turn)):
-            edges = turned_back(edges[np.newaxis], turn, small.shape[1], small.shape[0])[0] / factor
-            box = to_box(edges, pixels.shape[1], pixels.shape[0])
-            if box is not None:
-                score = round(min(1.0, score), 3)
-                regions.append(Region(kind=RegionKind.TEXT, box=box, score=score, detector=self.detector))
+        for faint in (False, True) if words else (False,):
+            part = FAINT if faint else 1.0
+            for line, score in lines_of(likely, self._pixel * part, self._box * part):
+                line = line.turned_back(turn, small.shape[1], small.shape[0]).moved(-MARGIN_PX, -MARGIN_PX, 1 / factor)
+                if faint:
+                    stays = self._reader.holds(line.straightened(pixels, 0), words)
+                else:
+                    stays = self._could_be_text(pixels, line, score, paper)
+                if stays:
+                    regions += self._covering(line, score, pixels)
         return regions
 
-    def _lines(self, pixels: Pixels) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
-        likely = self._network.run(to_tensor(pixels, scale=1 / 127.5, shift=-1.0))[0][0, 0]
-        core = cv2.dilate((likely > self._pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
-        outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-        for outline in outlines:
-            slanted = cv2.minAreaRect(outline)
-            if min(slanted[1]) < SMALLEST_CORE_PX:
-                continue
-            score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
-            line = _Line.grown(slanted)
-            if score >= self._box and self._could_be_text(pixels, line, score):
-                for edges in line.pieces():
-                    yield edges, score
+    def _covering(self, line: Line, score: float, pixels: Pixels) -> list[Region]:
+        height, width = pixels.shape[:2]
+        boxes = [to_box(_uncut(edges, width, height), width, height) for edges in line.pieces()]
+        score = round(score, 3)
+        return [Region(kind=RegionKind.TEXT, box=box, score=score, detector=self.detector) for box in boxes if box]
 
-    def _could_be_text(self, pixels: Pixels, line: "_Line", score: float) -> bool:
-        height = line.down / min(pixels.shape[:2])
-        if height < USUAL_HEIGHT:
-            return True
-        if score >= SURE and (height < TALL or line.across >= LINE_SHAPE * line.down):
-            return True
-        return any(self._reader.legible(line.straightened(pixels, turn)) for turn in (0, 1, 2, 3))
-
-
-class MarkReader:
-    """Reads one short box and says whether it holds a clinical mark and nothing else."""
-
-    HEIGHT_PX = 48
-
-    def __init__(self, engine: Engine, threshold: float) -> None:
-        self._network = engine.network(TEXT_RECOGNITION)
-        listed = self._network.metadata["character"]
-        self._letters = ["", *listed.splitlines(), " "]  # 0 is the blank between letters
-        self._threshold = threshold
-
-    def is_mark(self, pixels: Pixels, box: Box) -> bool:
-        """True only when every letter is read at the threshold or above and every word is in `MARKS`."""
-        if box[2] > MARK_SHAPE * box[3] or min(box[2:]) < SMALLEST_MARK_PX:
+    def _could_be_text(self, pixels: Pixels, line: Line, score: float, paper: bool) -> bool:
+        height, short = line.down / min(pixels.shape[:2]), line.across < SHORT * line.down
+        if short and line.down < SPECK_PX:
             return False
-        line, sure = self.read(pixels, box)
-        words = line.upper().replace(".", " ").split()
-        return sure >= self._threshold and bool(words) and all(word.strip(":()[]") in MARKS for word in words)
+        level = line.straightened(pixels, 0)
+        drawn = line.down >= CURVE_PX and is_curve(level)
+        if paper and short:
+            drawn = drawn or line.stands or is_stroke(level)
+        if not drawn and (height < USUAL_HEIGHT or (height < TALL and score >= SURE)):
+            return True
+        letters = SHORT_WORD if paper and short else LONG_WORD
+        # Two lines close together are one on the map, and then neither is read.
+        halves = (level[: level.shape[0] // 2], level[level.shape[0] // 2 :]) if height >= USUAL_HEIGHT else ()
+        return any(self._reader.legible(each, letters) for each in (level, *halves))
 
-    def legible(self, line: Pixels) -> bool:
-        """Whether a few letters are read in this picture of one line."""
-        word, sure = self.read(line, (0, 0, line.shape[1], line.shape[0]))
-        return len(word.strip()) >= LEGIBLE_LETTERS and sure >= LEGIBLE
 
-    def read(self, pixels: Pixels, box: Box) -> tuple[str, float]:
-        """The word in `box` and the lowest score among its letters. Never log or send the word."""
-        left, top, width, height = box
-        crop = pixels[top : top + height, left : left + width]
-        wide = max(16, round(width * self.HEIGHT_PX / height))
-        crop = resized(np.ascontiguousarray(crop), (wide, self.HEIGHT_PX))
-        # Few widths: an engine prepares its kernels for each new one.
-        tensor = np.zeros((1, 3, self.HEIGHT_PX, max(160, wide + -wide % 32)), np.float32)
-        tensor[0, :, :, :wide] = crop.transpose(2, 0, 1)[::-1].astype(np.float32) / 127.5 - 1.0
-        steps = self._network.run(tensor)[0][0]
-        best, scores = steps.argmax(axis=1), steps.max(axis=1)
-        word, lowest, last = "", 1.0, 0
-        for letter, score in zip(best, scores, strict=True):
-            if letter and letter != last:
-                word += self._letters[letter] if letter < len(self._letters) else "?"
-                lowest = min(lowest, float(score))
-            last = letter
-        return word, lowest if word else 0.0
+def _uncut(edges: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
+    """The box of a line that runs along an edge of the picture and is cut by it, grown inward."""
+    left, top, right, bottom = edges
+    across, down = right - left, bottom - top
+    if across > down:
+        top -= CUT_LETTERS * down * (bottom >= height)
+        bottom += CUT_LETTERS * down * (top <= 0)
+    else:
+        left -= CUT_LETTERS * across * (right >= width)
+        right += CUT_LETTERS * across * (left <= 0)
+    return np.array([left, top, right, bottom], np.float32)
+
+
+def _continued(pixels: Pixels, how: int) -> Pixels:
+    """The picture with its edges carried on by `MARGIN_PX`."""
+    if min(pixels.shape[:2]) <= MARGIN_PX:
+        how = cv2.BORDER_REPLICATE  # there is not enough picture to mirror
+    return np.asarray(cv2.copyMakeBorder(pixels, *(MARGIN_PX,) * 4, how), np.uint8)
 
 
 def _beside(mark: Region, other: Region) -> bool:
-    """Whether `other` stands on the mark's line, within twice its height, and is not the same thing seen twice."""
+    """Whether `other` stands on the mark's line, within its height, and is not the same thing seen twice."""
     left, top, width, height = mark.box
-    around: Box = (left - 2 * height, top - height // 4, width + 4 * height, height + height // 2)
+    around: Box = (left - height, top - height // 4, width + 2 * height, height + height // 2)
     same = overlap(mark.box, other.box) > 0.5 * area(other.box)
     return bool(overlap(around, other.box)) and not same
+
+
+def _seen_better(region: Region, other: Region) -> bool:
+    """Whether `other` is the same line found more surely: the other pass draws a short line's box far too high."""
+    if other.score <= region.score or overlap(region.box, other.box) <= 0.9 * area(other.box):
+        return False
+    wide, high = region.box[2] / other.box[2], region.box[3] / other.box[3]
+    return min(wide, high) < SAME_LENGTH and max(wide, high) < SAME_LINE
 
 
 def looks_like_print(pixels: Pixels) -> bool:
@@ -202,47 +215,3 @@ def evened(pixels: Pixels) -> Pixels:
     """
     grey = cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     return np.ascontiguousarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2))
-
-
-def _mean_inside(likely: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
-    height, width = likely.shape
-    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width - 1, height - 1))
-    inside = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
-    cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], 1)
-    return float(cv2.mean(likely[top : bottom + 1, left : right + 1], inside)[0])
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A slanted rectangle: centre, length along the writing, height across it, and the writing's angle in degrees."""
-
-    centre: tuple[float, float]
-    across: float
-    down: float
-    angle: float
-
-    @classmethod
-    def grown(cls, slanted: Any) -> "_Line":
-        """The full line of a core as `cv2.minAreaRect` gives it."""
-        centre, (across, down), angle = slanted
-        grow = GROWTH_OF_BOX * across * down / (2 * (across + down))
-        across, down = across + 2 * grow, down + 2 * grow
-        return cls(centre, across, down, angle) if across >= down else cls(centre, down, across, angle + 90)
-
-    def pieces(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Upright boxes (left, top, right, bottom) that cover the line, without the corners it does not reach."""
-        along = np.array([np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))])
-        count = 1 if min(abs(along)) < STEEP else max(1, round(self.across / self.down))
-        for index in range(count):
-            middle = np.array(self.centre) + along * self.across * ((index + 0.5) / count - 0.5)
-            corners = cv2.boxPoints((tuple(middle), (self.across / count, self.down), self.angle))
-            yield np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
-
-    def straightened(self, pixels: Pixels, quarter_turns: int) -> Pixels:
-        """The line cut out and laid level, then turned: which way up it was written is not known."""
-        size = max(2, round(self.across)), max(2, round(self.down))
-        turn = cv2.getRotationMatrix2D(self.centre, self.angle, 1.0)
-        turn[:, 2] += np.array(size) / 2 - np.array(self.centre)
-        level = np.asarray(cv2.warpAffine(pixels, turn, size), np.uint8)
-        return turned(level, quarter_turns)

@@ -1,0 +1,91 @@
+"""Lines of text as geometry: out of the text map, grown to their full height, cut out of the picture, laid level."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from services.redactor.detectors import Pixels, turned
+
+GROWTH_OF_BOX = 1.6
+"""The map marks the core of a line; this ratio (of area to outline) brings back its full height."""
+
+SMALLEST_CORE_PX = 2.0
+UPRIGHT = 1.2  # a line this much longer than tall has a direction
+STEEP = 0.25  # sine of the angle from which a slanted line is covered piece by piece and not by one great box
+
+
+@dataclass(frozen=True)
+class Line:
+    """A slanted rectangle: centre, length along the writing, height across it, and the writing's angle in degrees."""
+
+    centre: tuple[float, float]
+    across: float
+    down: float
+    angle: float
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is taller than wide in the picture."""
+        return bool(abs(np.sin(np.radians(self.angle))) > np.sqrt(0.5) and self.across > UPRIGHT * self.down)
+
+    @classmethod
+    def grown(cls, slanted: Any) -> "Line":
+        """The full line of a core as `cv2.minAreaRect` gives it."""
+        centre, (across, down), angle = slanted
+        grow = GROWTH_OF_BOX * across * down / (2 * (across + down))
+        across, down = across + 2 * grow, down + 2 * grow
+        return cls(centre, across, down, angle) if across >= down else cls(centre, down, across, angle + 90)
+
+    def turned_back(self, quarter_turns: int, width: int, height: int) -> "Line":
+        """The line, found in `np.rot90(picture, quarter_turns)`, in the picture of this size before the turn."""
+        x, y = self.centre
+        centre = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))[quarter_turns % 4]
+        return Line(centre, self.across, self.down, self.angle + 90 * (quarter_turns % 4))
+
+    def moved(self, right: float, down: float, factor: float) -> "Line":
+        """The line shifted, then made larger or smaller."""
+        centre = (self.centre[0] + right) * factor, (self.centre[1] + down) * factor
+        return Line(centre, self.across * factor, self.down * factor, self.angle)
+
+    def pieces(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Upright boxes (left, top, right, bottom) that cover the line, without the corners it does not reach."""
+        along = np.array([np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))])
+        count = 1 if min(abs(along)) < STEEP else max(1, round(self.across / self.down))
+        for index in range(count):
+            middle = np.array(self.centre) + along * self.across * ((index + 0.5) / count - 0.5)
+            corners = cv2.boxPoints((tuple(middle), (self.across / count, self.down), self.angle))
+            yield np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+
+    def straightened(self, pixels: Pixels, quarter_turns: int) -> Pixels:
+        """The line cut out and laid level, then turned: which way up it was written is not known."""
+        size = max(2, round(self.across)), max(2, round(self.down))
+        turn = cv2.getRotationMatrix2D(self.centre, self.angle, 1.0)
+        turn[:, 2] += np.array(size) / 2 - np.array(self.centre)
+        level = np.asarray(cv2.warpAffine(pixels, turn, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        return turned(level, quarter_turns)
+
+
+def lines_of(likely: npt.NDArray[np.float32], pixel: float, box: float) -> Iterator[tuple[Line, float]]:
+    """The lines of a text map (height x width, 0 to 1) and their mean score, from `box` up; `pixel` bounds a core."""
+    core = cv2.dilate((likely > pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
+    outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    for outline in outlines:
+        slanted = cv2.minAreaRect(outline)
+        if min(slanted[1]) < SMALLEST_CORE_PX:
+            continue
+        score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
+        if score >= box:
+            yield Line.grown(slanted), min(1.0, score)
+
+
+def _mean_inside(likely: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:
+    height, width = likely.shape
+    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width - 1, height - 1))
+    inside = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
+    cv2.fillPoly(inside, [np.round(corners - (left, top)).astype(np.int32)], 1)
+    return float(cv2.mean(likely[top : bottom + 1, left : right + 1], inside)[0])
