@@ -225,6 +225,7 @@ def test_review_kind_and_thresholds_reach_the_pictures(tmp_path: Path) -> None:
         ("--threshold", "face=nan", "write face= and a number from 0 to 1"),
         ("--threshold", "nose=0.5", "there is no threshold 'nose'; there are face,"),
         ("--kind", "selfie", "'photo', 'wound', 'xray'"),
+        ("--engine", "abacus", "'auto', 'openvino', 'onnxruntime', 'cuda'"),
         ("--workers", "0", "greater than or equal to 1"),
         ("--review", "in/a.jpg", "is one of the pictures"),
         ("--review", "r.json", "is asked for by --report too"),
@@ -248,6 +249,17 @@ def test_missing_weights_get_a_sentence(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, [*arguments, "--weights-dir", str(tmp_path / "none")])
     assert ended.exit_code == 1
     assert "make weights" in ended.output
+    assert "Traceback" not in ended.output
+
+
+@WITH_WEIGHTS
+def test_an_engine_that_is_not_installed_gets_a_sentence(tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(pictures.plain_jpeg(32, 32))
+    arguments = ["paint", str(picture), "--out", str(tmp_path / "o"), "--report", str(tmp_path / "r.json")]
+    ended = CliRunner().invoke(app, [*arguments, "--engine", "cuda"])
+    assert ended.exit_code == 1
+    assert "cuda" in ended.output.lower()
     assert "Traceback" not in ended.output
 
 

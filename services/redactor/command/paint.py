@@ -17,6 +17,8 @@ from services.redactor.command.jobs import Job
 from services.redactor.command.previews import Previews
 from services.redactor.command.review import Review
 from services.redactor.domain import Reason, Thresholds, Unreadable
+from services.redactor.inference import EngineKind
+from shared.errors import WrongSetting
 from shared.events import PictureKind
 
 THRESHOLD_NAMES = tuple(field.name for field in fields(Thresholds))
@@ -42,6 +44,10 @@ def paint(
         list[str] | None,
         typer.Option(help=f"Score from which a kind is painted, e.g. face=0.3. Names: {', '.join(THRESHOLD_NAMES)}."),
     ] = None,
+    engine: Annotated[
+        EngineKind,
+        typer.Option(help="What runs the networks; auto: the fastest that is installed.", envvar="REDACTOR_ENGINE"),
+    ] = EngineKind.AUTO,
     weights_dir: WeightsDir = weights_store.DEFAULT_DIRECTORY,
     workers: Annotated[int, typer.Option(min=1, help="Pictures at a time, each in a process of its own.")] = 1,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest picture that is unpacked.")] = 60_000_000,
@@ -65,14 +71,14 @@ def paint(
         if page:
             page.close()
         raise
-    batch = _Batch(out, kind, thresholds, weights_dir, min(workers, len(jobs)), max_pixels, page)
+    batch = _Batch(out, kind, thresholds, engine, weights_dir, min(workers, len(jobs)), max_pixels, page)
     try:
         images = asyncio.run(batch.painted(jobs))
         half.write_text(json.dumps({"images": images}, indent=1) + "\n")
         os.replace(half, report)
         if page:
             page.finish(len(jobs))
-    except weights_store.WeightsMissing as error:
+    except (weights_store.WeightsMissing, WrongSetting) as error:
         fail(str(error))
     except OSError as error:  # a full disk, or somebody changed the folders meanwhile
         fail(f"stopped: {places.where(error)}")
@@ -112,6 +118,7 @@ class _Batch:
     out: Path
     kind: PictureKind | None
     thresholds: Thresholds
+    engine: EngineKind
     weights_dir: Path
     workers: int
     max_pixels: int
@@ -122,7 +129,9 @@ class _Batch:
         from services.redactor.pixels.pool import Limits, PixelPool
 
         limits = Limits(max_pixels=self.max_pixels)
-        pool = PixelPool(self.weights_dir, workers=self.workers, limits=limits, thresholds=self.thresholds)
+        pool = PixelPool(
+            self.weights_dir, workers=self.workers, limits=limits, thresholds=self.thresholds, engine=self.engine
+        )
         previews = Previews(self.max_pixels)
         results: dict[int, list[dict[str, Any]]] = {}
         waiting = iter(enumerate(jobs))
