@@ -6,6 +6,7 @@ ONNX Runtime. All on one thread: processes, not threads, share the cores, and ea
 """
 
 import importlib.util
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +52,11 @@ class Engine(Protocol):
 
     def network(self, name: str) -> Network:
         """The ONNX model of this file name."""
+        ...
+
+    def rest(self) -> Counter[int]:
+        """The picture is done: give back what was needed for it only. How many of its requests ran in batches of each
+        size with those of others; empty where nothing is shared."""
         ...
 
 

@@ -1,6 +1,7 @@
 """ONNX Runtime (MIT): the processor in single precision, or a graphics card by its CUDA provider."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ class OnnxRuntime:
     def __init__(self, weights: Path, *, cuda: bool = False) -> None:
         if cuda:
             require_cuda()
+            onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as packages
         self._weights = weights
         self._cuda = cuda
         self.name = "onnxruntime cuda" if cuda else "onnxruntime cpu f32"
@@ -53,6 +55,9 @@ class OnnxRuntime:
         if self._cuda and CUDA not in session.get_providers():
             raise WrongSetting("REDACTOR_ENGINE is cuda, and no graphics card answers (driver, CUDA, device plugin?)")
         return OnnxNetwork(session, path)
+
+    def rest(self) -> Counter[int]:
+        return Counter()  # without an arena it has given everything back
 
 
 class OnnxNetwork:

@@ -68,7 +68,7 @@ class SharedEngine:
         return wire.take(self._area, [tuple(shape) for shape in answer["shapes"]])
 
     def rest(self) -> Counter[int]:
-        """The picture is done: nobody waits for this worker any more. What the sizes of its batches were."""
+        """Also: nobody waits for this worker any more when a batch forms."""
         if self._connection is not None:
             self._connection.close()
         if self._area is not None:

@@ -44,7 +44,9 @@ PICTURES_PER_WORKER = 500
 FRAME_TIME = 0.1
 """What each further frame of a file adds to its time limit: 50 frames get six times as long as one."""
 
-M_ARENA_MAX = -8  # from <malloc.h>
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # from <malloc.h>
+OWN_MAPPING_BYTES = 2 * 2**20
+"""Blocks from this size on go back to the system the moment they are freed."""
 
 Boxes = Mapping[int, Sequence[Region]]
 Clinical = Mapping[int, Sequence[Box]]
@@ -212,7 +214,7 @@ def _start(
     # Decoders quote what they stumble over, and that may be a name out of a header.
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    _share_heaps()
+    _tame_heap()
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
     engine = SharedEngine(weights_dir, shared.address, shared.grid_px) if shared else kind
@@ -247,7 +249,6 @@ def _redact(
 ) -> tuple[Redacted, Counter[int]]:
     """The picture, and how many of its requests ran in batches of each size."""
     assert _redactor is not None
-    shared = _redactor.engine if isinstance(_redactor.engine, SharedEngine) else None
 
     def allow(frame_count: int) -> None:
         # The default action of SIGALRM ends the process, wherever in native code it is.
@@ -256,7 +257,7 @@ def _redact(
     allow(1)
     try:
         redacted = _redactor.redact(data, boxes, kind, allow, clinical)
-        return redacted, shared.rest() if shared else Counter()
+        return redacted, _redactor.engine.rest()
     except MemoryError as error:
         raise Unreadable(Reason.MEMORY_LIMIT) from error
     except (Unreadable, InferenceLost):
@@ -271,8 +272,7 @@ def _redact(
         raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if shared:
-            shared.rest()
+        _redactor.engine.rest()
         _trim()
 
 
@@ -282,11 +282,13 @@ def _out_of_memory(error: Exception) -> bool:
     return any(words in said for words in ("insufficient memory", "bad_alloc", "bad allocation", "failed to allocate"))
 
 
-def _share_heaps() -> None:
-    """Else each thread of a library reserves address space of 64 MB for a heap of its own, 370 MB in all: the limit
-    would have to count what nothing uses."""
+def _tame_heap() -> None:
+    """Two habits of the C library that would have the limit count what nothing uses: each thread of a library reserves
+    64 MB of address space for a heap of its own, and great blocks come to lie between small ones that hold them."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 2)
+        libc.mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES)
 
 
 def _trim() -> None:
