@@ -7,7 +7,17 @@ import sys
 import benchmarks
 from benchmarks import harness
 
-NOT_BENCHMARKS = ("__main__", "contenders", "foreign", "harness", "past", "pictures", "quality_tables", "scoring")
+NOT_BENCHMARKS = (
+    "__main__",
+    "contenders",
+    "failures",
+    "foreign",
+    "harness",
+    "past",
+    "pictures",
+    "quality_tables",
+    "scoring",
+)
 
 if __name__ == "__main__":
     names = sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__))
