@@ -54,6 +54,8 @@ class Print:
     corners: npt.NDArray[np.float32]
     """4 x 2, in pixels of the picture that was searched."""
     look: Look
+    uneven: float
+    """How unevenly its edges are spread, from 0: the least uneven of the doubtful are the likeliest."""
 
 
 def prints(grey: Pixels) -> list[Print]:
@@ -67,19 +69,19 @@ def prints(grey: Pixels) -> list[Print]:
             seen = _measured(level, island)
             look = None if seen is None else _look(seen)
             if seen is not None and look is not None and seen.width * seen.height < MOST_OF_PICTURE * level.size:
-                found.append(Print(seen.corners * float(2**halving), look))
+                found.append(Print(seen.corners * np.float32(2**halving), look, seen.uneven))
         level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return found
 
 
-def like_bars(grey: Pixels, corners: npt.NDArray[np.float32]) -> bool:
-    """Whether the place that another searcher marked (4 x 2, in pixels of `grey`) is printed like bars."""
-    longer = float(np.ptp(corners, axis=0).max())
+def bars_at(grey: Pixels, corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+    """Where the bars are that another searcher marked (4 x 2, in pixels of `grey`); None where none are printed."""
+    longer, factor = float(np.ptp(corners, axis=0).max()), 1.0
     while longer > LONGEST_PX:
         grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-        corners, longer = (corners / 2).astype(np.float32), longer / 2
-    seen = _measured(grey, corners)
-    return seen is not None and _look(seen) in (Look.BARS, Look.STACKED)
+        longer, factor = longer / 2, factor * 2
+    seen = _measured(grey, (corners / factor).astype(np.float32))
+    return None if seen is None or _look(seen) not in (Look.BARS, Look.STACKED) else seen.corners * np.float32(factor)
 
 
 def _islands(grey: Pixels, shortest: float) -> list[npt.NDArray[np.float32]]:
@@ -194,8 +196,15 @@ def _look(seen: _Seen) -> Look | None:
         return Look.STACKED
     periodic = max(seen.periodic, seen.periodic_down)
     fewer, more = sorted((seen.changes_across, seen.changes_down))
-    packed = 0.36 < seen.dark < 0.6 and seen.right_angled > 0.25 and abs(seen.leaning) < 0.3 and seen.separate > 0.7
+    packed = 0.36 < seen.dark < 0.6 and seen.right_angled > 0.24 and abs(seen.leaning) < 0.3 and seen.separate > 0.7
     if packed and seen.uneven < 0.25 and seen.sharp > 0.09 and fewer >= 9 and slim < 2 and periodic < 0.6:
+        return Look.SQUARES
+    # A flat Data Matrix, or a stacked code taken for one. A line of letters changes once or twice in its height, a row
+    # of windows repeats.
+    lies = seen.changes_across > seen.changes_down
+    narrow = (slim if lies else 1 / slim) > 1.8 and (seen.periodic if lies else seen.periodic_down) < 0.6
+    half_inked = 0.42 < seen.dark < 0.58 and 0.42 < seen.ink < 0.58
+    if packed and narrow and half_inked and seen.uneven < 0.42 and seen.sharp > 0.1 and fewer >= 4 and more >= 18:
         return Look.SQUARES
     if seen.uneven < 0.45 and seen.sharp > 0.06 and more >= 7:
         return Look.UNSURE

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import zxingcpp
 
 from services.redactor.detectors import Pixels, scaled, to_box
-from services.redactor.detectors.code_prints import Look, Print, like_bars, prints
+from services.redactor.detectors.code_prints import Look, Print, bars_at, prints
 from services.redactor.domain import merged
 from shared.events import Region, RegionKind
 
@@ -34,13 +34,13 @@ SQUARE_FORMATS = (
 )
 
 MARGIN = 0.15  # of the longer side: searchers mark the outer bars or corners, print is seldom exact, and paper bends
-LINE_MARGIN = 0.25  # OpenCV marks the part of the bars' height that it measured; the number stands below the bars
+LINE_MARGIN = 0.25  # readers mark the part of the bars' height that they read, and the number stands below the bars
 
 PRINT_SCORES = {Look.BARS: 0.55, Look.STACKED: 0.5, Look.SQUARES: 0.45}
 """How surely a print that nobody could read is a code."""
 
-READ_AGAIN = 6  # doubtful places at most, each a few milliseconds
-READ_AGAIN_PX = 320  # longer side of a doubtful place when it is read again, four times as much where pixels are there
+READ_AGAIN = 4  # doubtful places at most, each a few milliseconds
+READ_AGAIN_PX = 320  # longer side at which a doubtful place is read again
 
 SQUARE = ("zxing-cpp-3.1", "opencv-qr-aruco-5.0", f"print-{Look.SQUARES}")
 """Detectors of square codes. The others find bars, beside which a number may stand in plain."""
@@ -60,10 +60,11 @@ class Codes:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept."""
         small, factor = scaled(pixels, SIDE_PX, largest_growth=2.0)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        found = _read(grey)
+        # White on black is rare and takes a quarter more time: such prints are read at the second try.
+        found = _read(grey, inverted=False)
         # It takes striped cloth and blinds for codes as well, up to the whole picture.
-        lines = [quad for quad in _quads(self._lines.detectMulti(grey)) if like_bars(grey, quad)]
-        found += [("opencv-barcode-5.0", 0.5, quad) for quad in lines]
+        lines = [bars_at(grey, quad) for quad in _quads(self._lines.detectMulti(grey))]
+        found += [("opencv-barcode-5.0", 0.5, quad) for quad in lines if quad is not None]
         seen = prints(grey)
         found += [
             (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES
@@ -86,7 +87,7 @@ class Codes:
         found = []
         tried: list[Quad] = list(known)
         tries = 0
-        for each in seen:
+        for each in sorted(seen, key=lambda one: one.uneven):
             middle = each.corners.mean(axis=0)
             if each.look is not Look.UNSURE or tries == READ_AGAIN or any(_holds(quad, middle) for quad in tried):
                 continue
@@ -100,7 +101,7 @@ class Codes:
             grown = min(3.0, READ_AGAIN_PX / max(cut.shape))
             how = cv2.INTER_CUBIC if grown > 1 else cv2.INTER_AREA
             large = np.asarray(cv2.resize(cut, None, fx=grown, fy=grown, interpolation=how), np.uint8)
-            here = _read(large)
+            here = _read(large, inverted=True)
             here += [("opencv-qr-aruco-5.0", 0.7, quad) for quad in _quads(self._squares.detectMulti(large))]
             found += [
                 (detector, score, (quad / grown + np.array([left, top], np.float32)) * np.float32(factor))
@@ -109,10 +110,10 @@ class Codes:
         return found
 
 
-def _read(grey: Pixels) -> list[tuple[str, float, Quad]]:
+def _read(grey: Pixels, *, inverted: bool) -> list[tuple[str, float, Quad]]:
     """What zxing-cpp reads, or nearly reads: detector, score and corners in pixels of `grey`."""
     found = []
-    for code in zxingcpp.read_barcodes(grey, return_errors=True):
+    for code in zxingcpp.read_barcodes(grey, return_errors=True, try_invert=inverted):
         if not code.valid and code.format not in BELIEVED_UNREAD:
             continue
         place = code.position
