@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from services.redactor.pixels.redact import LOOKS_AGAIN, Redactor
 from services.redactor.pixels.search import Findings
 from shared.events import Box, PictureKind, Region, RegionKind
 
+SAMPLES = Path(__file__).parents[1] / "samples" / "pictures"
 WIDTH, HEIGHT = 640, 480
 FACE = Region(kind=RegionKind.FACE, box=(200, 100, 200, 240), score=0.9, detector="test")
 NAME = Region(kind=RegionKind.TEXT, box=(20, 440, 160, 24), score=0.9, detector="test")
@@ -35,7 +37,8 @@ class Scripted:
         self.text = self.faces = self.codes = self
         self.words: list[frozenset[str]] = []
 
-    def __call__(self, pixels: Pixels, *_: object) -> Findings:
+    def __call__(self, pixels: Pixels, kind: object, watch: object, words: frozenset[str] = frozenset()) -> Findings:
+        self.words.append(words)
         return Findings(self.first, self.proposed)
 
     def proposals(self, pixels: Pixels, *_: object) -> tuple[Region, ...]:
@@ -181,3 +184,14 @@ def test_paint_leaves_the_clinical_opening_and_the_original_alone(make: MakeReda
     for left, top, width, height in painted_boxes([FACE], WIDTH, HEIGHT, [EYE]):
         expected[top : top + height, left : left + width] = True
     assert np.array_equal(changed, expected)
+
+
+def test_the_words_of_the_header_reach_the_search_and_nothing_that_comes_out(make: MakeRedactor) -> None:
+    script = Scripted([FACE])
+    done = make(script).redact((SAMPLES / "dicom.dcm").read_bytes())
+    (words,) = script.words
+    assert words
+    told = repr([replace(frame, renditions=()) for frame in done.frames]) + repr((done.notes, done.stages))
+    assert not [word for word in words if len(word) > 3 and word in told.casefold()]
+    make(script).redact(png())
+    assert script.words[-1] == frozenset()

@@ -50,7 +50,7 @@ class Redacted:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Order:
     """What a person has decided about one frame, and what is known of the picture it is part of."""
 
@@ -58,6 +58,7 @@ class _Order:
     clinical: tuple[Box, ...]
     kind: PictureKind | None
     most: int
+    words: frozenset[str]
 
 
 class Redactor:
@@ -85,10 +86,13 @@ class Redactor:
         self.max_pixels = max_pixels
         self.search = Search(self.engine, thresholds or Thresholds())
 
-    def find(self, pixels: Pixels, kind: PictureKind | None = None) -> list[Region]:
+    def find(
+        self, pixels: Pixels, kind: PictureKind | None = None, words: frozenset[str] = frozenset()
+    ) -> list[Region]:
         """What is to be painted: faces, text, codes, tattoos seen surely. `kind` says how small the print may be;
-        None: told by the look."""
-        return list(self.search(pixels, kind, Watch()).regions)
+        None: told by the look. `words` (of `pixels.header.header_words`): names and numbers that lettering must not
+        hold, however faint it is; they are compared and not kept."""
+        return list(self.search(pixels, kind, Watch(), words).regions)
 
     def propose(self, pixels: Pixels, kind: PictureKind | None = None) -> list[Region]:
         """What may have to be painted, and only a person can say: what looks like a tattoo, a scar or jewellery."""
@@ -137,7 +141,7 @@ class Redactor:
             watch.lap("decode")
             given = None if boxes is None else tuple(boxes.get(index, ()))
             left_open = tuple((clinical or {}).get(index, ()))
-            order = _Order(given, left_open, kind, MAX_REGIONS // picture.frame_count)
+            order = _Order(given, left_open, kind, MAX_REGIONS // picture.frame_count, picture.words)
             done.append(self._frame(index, frame, order, watch))
         return Redacted(tuple(done), tuple(picture.notes), watch.stages, watch.elapsed())
 
@@ -149,7 +153,7 @@ class Redactor:
             regions = list(order.given)
             proposals = self.search.proposals(frame.shown(), order.kind, watch)
         else:
-            findings = self.search(frame.shown(), order.kind, watch)
+            findings = self.search(frame.shown(), order.kind, watch, order.words)
             regions, proposals = bounded(findings.regions, order.most), findings.proposals
         for _ in range(LOOKS_AGAIN):
             painted = _painted(frame, regions, clinical)

@@ -34,11 +34,14 @@ class Search:
         self.text = Text(engine, pixel=thresholds.text_pixel, box=thresholds.text, mark=thresholds.mark)
         self.codes = Codes()
 
-    def __call__(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> Findings:
-        """Everything that any finder sees. `kind` None: how small the print may be is told by the look."""
+    def __call__(
+        self, pixels: Pixels, kind: PictureKind | None, watch: Watch, words: frozenset[str] = frozenset()
+    ) -> Findings:
+        """Everything that any finder sees. `kind` None: how small the print may be is told by the look. `words`: what
+        the file's header says of the patient, to be looked for in the lettering."""
         found = self.faces.detect(pixels)
         watch.lap("faces")
-        found += self.text.detect(pixels, True if kind in SMALL_PRINT else None)
+        found += self.text.detect(pixels, True if kind in SMALL_PRINT else None, words)
         watch.lap("text")
         found += self.codes.detect(pixels)
         watch.lap("codes")
