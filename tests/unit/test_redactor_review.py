@@ -77,7 +77,16 @@ def test_everything_of_the_report_is_on_the_page(tmp_path: Path) -> None:
     )
     failed = {"file": "letter.jpg", "error": "not_a_picture", "detail": ""}
     text = written(tmp_path / "r.html", [full], [failed])
-    for word in ("ward/a.png", "0.31", "0.44", "det-1", "8, 8, 24, 16", "tatouage", "only the first of 12", "odd"):
+    for word in (
+        "ward/a.png",
+        "0.31",
+        "0.44",
+        "det-1",
+        "8, 8, 24, 16",
+        "tatouage",
+        "Only the first of the file&#x27;s 12 frames",
+        "Remark of the redactor: odd",
+    ):
         assert word in text, word
     assert text.rindex("ward/a.png") < text.rindex("letter.jpg"), "the order of the batch, not of the work"
     assert "this is not a picture" in text

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shared.notes import in_words
+
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text()
 SCRIPT = (_HERE / "page.js").read_text()
@@ -34,10 +36,6 @@ REASONS = {
     "time_limit": ("le traitement a dépassé sa durée", "it took longer than allowed"),
     "memory_limit": ("le traitement a dépassé sa mémoire", "it needed more memory than allowed"),
     "original_missing": ("le fichier n'a pas pu être lu", "the file could not be read"),
-}
-NOTES = {
-    "first_frame_of": ("seule la première de {} images a été lue", "only the first of {} frames was read"),
-    "all_frames_of": ("les {} images du fichier ont été lues", "all {} frames of the file were read"),
 }
 STATES = {
     "error": ("en erreur", "failed"),
@@ -261,8 +259,8 @@ def _stages(image: dict[str, Any]) -> str:
 
 
 def _note(note: str) -> str:
-    name, _, number = note.partition(":")
-    return both(*(words.format(escape(number)) for words in NOTES[name])) if name in NOTES else escape(note)
+    said = in_words([note])[0]
+    return both(escape(said.fr), escape(said.en))
 
 
 def _mark(kind: str) -> str:
