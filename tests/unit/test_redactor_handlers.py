@@ -1,5 +1,6 @@
 """Events in, events out: each picture is answered once, whatever happens in between. No models here."""
 
+import io
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from services.redactor.domain import Reason, Unreadable
 from services.redactor.handlers import Handlers
+from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.paint import Encoded
 from services.redactor.pixels.redact import Redacted, RedactedFrame
 from services.redactor.store import Rooms
@@ -32,6 +35,7 @@ from shared.events import (
     Specialty,
     UploadedPicture,
 )
+from shared.notes import NOTES, in_words
 from tests.memory_blobs import MemoryBlobs
 
 CASE, ONE, TWO = (str(uuid.uuid4()) for _ in range(3))
@@ -250,6 +254,20 @@ async def test_what_is_suspected_what_is_left_and_what_became_of_the_file_is_tol
     assert (first.frames[0].proposals, first.frames[0].residual) == ((tattoo,), (code,))
     assert first.notes == ("first_frame_of:12",)
     assert again == first, "the work that was kept says it too"
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_what_the_decoder_notes_fits_the_event_and_is_told_in_words(form: str) -> None:
+    file = io.BytesIO()
+    frames = [Image.new("L", (64, 48), shade) for shade in (10, 120, 240)]
+    frames[0].save(file, form, save_all=True, append_images=frames[1:])
+    notes = tuple(open_picture(file.getvalue(), max_pixels=10_000).notes)
+    event = CaseRedacted(
+        case_id=CASE, picture_id=ONE, revision=1, pictures_total=1, outcome=RedactionOutcome.REDACTED, notes=notes
+    )
+    (shown,) = in_words(event.notes)
+    assert shown.code.partition(":")[0] in NOTES
+    assert "3" in shown.fr
 
 
 async def test_a_store_that_is_away_is_waited_for(world: World) -> None:
