@@ -1,10 +1,11 @@
-"""Pictures of what goes wrong, for docs/redaction.md: `python -m benchmarks.failures [--scenes 60]`.
+"""Pictures of what goes wrong, for docs/redaction.md: `python -m benchmarks.failures [--details FILE]`.
 
 Only generated pictures are shown, since only these may be published: the worst of each kind of failure, the original
 beside the painted one. What was to go and did not is framed in red, what was to stay and did not in blue.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,11 +59,15 @@ def sheet(redactor: Redactor, sample: Sample, where: Truth | None, colour: tuple
 
 def main() -> None:
     options = argparse.ArgumentParser()
-    options.add_argument("--scenes", type=int, default=60, help="of each generator")
+    options.add_argument("--scenes", type=int, default=quality.SCENES, help="of each generator")
+    options.add_argument("--details", type=Path, metavar="FILE", help="of benchmarks.quality: only what failed there")
     arguments = options.parse_args()
+    failed = _failed(arguments.details) if arguments.details else None
     redactor = Redactor(DEFAULT_DIRECTORY)
     found: dict[str, list[tuple[float, Sample, Truth | None]]] = {}
     for sample in pictures.generated(arguments.scenes, pictures.SEED):
+        if failed is not None and sample.name not in failed:
+            continue
         for what, bad, where in failures(sample, quality.judged(redactor, sample)):
             found.setdefault(what, []).append((bad, sample, where))
     FOLDER.mkdir(exist_ok=True)
@@ -81,6 +86,12 @@ def main() -> None:
             lines += [f"**{what}** ({len(each)} times){': ' + told if told else ''}, `{sample.name}`", ""]
             lines += [f"![{what}](pictures/{name})", ""]
     _write(quality.DOCUMENT, "\n".join(lines if found else ["None was seen in this run."]).rstrip())
+
+
+def _failed(details: Path) -> set[str]:
+    """Names of the pictures in which something was missed, lost or painted for nothing."""
+    entries = json.loads(details.read_text())["pictures"]
+    return {each["name"] for each in entries if each["missed"] or each["lost"] or each["outside"] > MUCH_OUTSIDE}
 
 
 def _write(document: Path, text: str) -> None:

@@ -36,6 +36,8 @@ from shared.events import Region
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "redaction.md"
 MAX_PIXELS = 60_000_000
+SCENES = 42
+"""Synthetic pictures of each generator, unless told otherwise."""
 
 FACE_THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 TEXT_THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.6)
@@ -187,7 +189,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--pictures", type=Path, metavar="DIR", help="a folder of pictures to measure as well")
     options.add_argument("--ground-truth", type=Path, metavar="FILE", help="what stands where in them")
     options.add_argument("--only", default="", metavar="PREFIX", help="of the folder, only names that begin so")
-    options.add_argument("--scenes", type=int, default=42, help="synthetic pictures of each of the three generators")
+    options.add_argument(
+        "--scenes", type=int, default=SCENES, help="synthetic pictures of each of the three generators"
+    )
     options.add_argument("--turns", action="store_true", help="the folder's faces also turned and shrunk")
     options.add_argument("--curves", action="store_true", help="recall and over-erasure at several thresholds")
     options.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.name}")
