@@ -1,20 +1,54 @@
-"""The size that a compressed DICOM frame itself claims, and 12-bit JPEG.
+"""Which decoder a compressed DICOM frame is given to, and the size that the frame itself claims.
 
 A header may say 10 x 10 while the JPEG in the file says 65,535 x 65,535, and it is the JPEG's size for which a decoder
-claims memory. pydicom does not let GDCM near JPEG of 12 bits; GDCM reads it, and the only other free reader is GPL.
+claims memory.
+
+Pillow's libjpeg and OpenJPEG, which browsers and fuzzers have hardened, read what they can. What is left (lossless
+JPEG, JPEG-LS, JPEG of 12 bits) only GDCM reads among free decoders that are not under the GPL, and GDCM crashes over
+some broken streams: it works in a copy of the process. pydicom does not let it near 12 bits; it reads them.
 """
 
 from typing import Any
 
 import gdcm
-from pydicom.pixels.decoders.base import JPEGExtended12BitDecoder
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.pixels.decoders import base
+from pydicom.pixels.decoders import gdcm as by_gdcm
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
+
+from services.redactor.pixels.apart import apart
 
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _JPEG2000 = b"\xff\x4f\xff\x51"
 
-DECODER_DEPENDENCIES = {JPEGExtended12Bit: ("gdcm>=3.0.10",)}
+MAX_SCANS = 200
+"""A progressive picture has about ten; thumbnails and further pictures in the file have theirs."""
+
+APART = "apart"
+"""What pydicom knows our plugin as."""
+
+_GDCM_ONLY = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless)
+DECODER_DEPENDENCIES = dict.fromkeys(_GDCM_ONLY, ("gdcm>=3.0.10",))
+_CHANGED = ("bits_allocated", "planar_configuration", "photometric_interpretation")
+
+
+def decoder_of(syntax: UID, bits_stored: int) -> str:
+    """The plugin for pydicom's `decoding_plugin`; empty where pydicom's own reading is the only one."""
+    if syntax == JPEGBaseline8Bit or (syntax == JPEGExtended12Bit and bits_stored == 8):
+        return "pillow"
+    if syntax in (JPEG2000, JPEG2000Lossless):
+        return "pylibjpeg"
+    return APART if syntax in _GDCM_ONLY else ""
 
 
 def claimed_size(coded: bytes) -> tuple[int, int] | None:
@@ -45,13 +79,32 @@ def _jpeg_size(coded: bytes) -> tuple[int, int] | None:
     return None
 
 
+def too_many_scans(coded: bytes) -> bool:
+    """A progressive JPEG may go over all of its pixels once more every few bytes: hours of work in a small file."""
+    return coded.count(b"\xff\xda") > MAX_SCANS
+
+
 def is_available(uid: str) -> bool:
     """For pydicom's list of decoders."""
     return uid in DECODER_DEPENDENCIES
 
 
-def decode_twelve_bits(coded: bytes, runner: Any) -> bytes:
-    """One frame of 12-bit JPEG as 16-bit little-endian samples. Raises ValueError where GDCM gives nothing."""
+def decode_apart(coded: bytes, runner: Any) -> bytes:
+    """One frame, for pydicom. Raises ValueError, RuntimeError or MemoryError; see `apart`."""
+
+    def work() -> tuple[bytes, dict[str, int | str]]:
+        twelve = runner.transfer_syntax == JPEGExtended12Bit
+        samples = _twelve_bits(coded, runner) if twelve else by_gdcm._decode_frame(coded, runner)
+        return samples, {name: runner.options[name] for name in _CHANGED if name in runner.options}
+
+    samples, changed = apart(work)
+    for name, value in changed.items():
+        runner.set_option(name, value)
+    return samples
+
+
+def _twelve_bits(coded: bytes, runner: Any) -> bytes:
+    """As 16-bit little-endian samples. Raises ValueError where GDCM gives nothing."""
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(coded)
     fragments = gdcm.SequenceOfFragments.New()
@@ -73,7 +126,14 @@ def decode_twelve_bits(coded: bytes, runner: Any) -> bytes:
     return bytes(samples.encode("utf-8", "surrogateescape"))
 
 
-def offer_twelve_bits() -> None:
-    """Put it on pydicom's list; doing so again changes nothing."""
-    if "twelve_bits" not in JPEGExtended12BitDecoder.available_plugins:
-        JPEGExtended12BitDecoder.add_plugin("twelve_bits", (__name__, decode_twelve_bits.__name__))
+def offer() -> None:
+    """Put the decoder on pydicom's lists; doing so again changes nothing."""
+    for decoder in (
+        base.JPEGExtended12BitDecoder,
+        base.JPEGLosslessDecoder,
+        base.JPEGLosslessSV1Decoder,
+        base.JPEGLSLosslessDecoder,
+        base.JPEGLSNearLosslessDecoder,
+    ):
+        if APART not in decoder.available_plugins:
+            decoder.add_plugin(APART, (__name__, decode_apart.__name__))

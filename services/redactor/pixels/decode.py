@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
 from services.redactor.pixels import dicom, heif
+from services.redactor.pixels.coded import too_many_scans
 from services.redactor.pixels.frames import DeepFrame, FlatFrame, strips
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -127,6 +128,8 @@ def _identify(data: bytes, max_pixels: int) -> Image.Image:
     except Exception as error:  # a malformed header: Pillow's readers raise nearly everything
         raise _refusal(error) from error
     check_size(*image.size, max_pixels)
+    if image.format in ("JPEG", "MPO") and too_many_scans(data):
+        raise Unreadable(Reason.DECODER_FAILED, "a JPEG of endless scans")
     return image
 
 

@@ -24,15 +24,18 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
 )
 
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
-from services.redactor.pixels.coded import claimed_size, offer_twelve_bits
+from services.redactor.pixels.coded import claimed_size, decoder_of, offer, too_many_scans
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.header import header_words
 from services.redactor.pixels.levels import grey_frame
@@ -56,7 +59,7 @@ _CUT_SHORT = (
 # pydicom quotes values that it dislikes, and a value may be the patient's name.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").disabled = True
-offer_twelve_bits()
+offer()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Header:
     frame_count: int
     words: frozenset[str]
     max_pixels: int
+
+    @property
+    def coding(self) -> tuple[UID, int]:
+        """Transfer syntax, and bits of a sample."""
+        return self.dataset.file_meta.TransferSyntaxUID, int(self.dataset.get("BitsStored") or 0)
 
 
 def looks_like_dicom(data: bytes) -> bool:
@@ -144,8 +152,10 @@ def stored_frames(header: Header) -> Iterator[tuple[npt.NDArray[Any] | None, Fla
     for index in range(header.frame_count):
         with _silence():
             try:
-                _check_claimed_size(header, index)
-                samples = pixel_array(header.dataset, index=index, view_only=True)
+                _check_coded(header, index)
+                samples = pixel_array(
+                    header.dataset, index=index, view_only=True, decoding_plugin=decoder_of(*header.coding)
+                )
                 frame = _shown(header.dataset, samples, index)
                 grey = samples.ndim == 2 and samples.dtype.kind in "iu" and int(header.dataset.BitsAllocated) > 1
                 stored = samples if grey and str(header.dataset.PhotometricInterpretation) in _GREYS else None
@@ -167,7 +177,7 @@ def written(dataset: Dataset) -> bytes:
     return stream.getvalue()
 
 
-def _check_claimed_size(header: Header, index: int) -> None:
+def _check_coded(header: Header, index: int) -> None:
     dataset = header.dataset
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
@@ -175,6 +185,8 @@ def _check_claimed_size(header: Header, index: int) -> None:
     lengths = dataset.get("ExtendedOffsetTableLengths")
     extended = (offsets, lengths) if offsets and lengths else None
     coded = get_frame(dataset.PixelData, index, number_of_frames=header.frame_count, extended_offsets=extended)
+    if header.coding[0] in (JPEGBaseline8Bit, JPEGExtended12Bit) and too_many_scans(coded):
+        raise Unreadable(Reason.DECODER_FAILED, "a JPEG of endless scans")
     size = claimed_size(coded)
     if size is not None and size[0] * size[1] > header.max_pixels:
         raise Unreadable(Reason.TOO_MANY_PIXELS, f"{size[0]} x {size[1]} in the compressed frame")
