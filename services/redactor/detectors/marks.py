@@ -36,7 +36,7 @@ SMALLEST_MARK_PX = 8
 TIGHTER = 0.2
 """The box of a short line is read as found and this part of its height tighter: neighbours and curves reach into it."""
 
-SHORT_WORD, LONG_WORD = 2, 3
+SHORT_WORD, LONG_WORD, HALF_WORD = 2, 3, 4
 LEGIBLE = 0.6
 """Something is lettering when so many letters are read in it, each at least this surely, one way up or another."""
 
@@ -95,10 +95,10 @@ class Reader:
         """Whether one of `words` is read in this picture of one line, whichever way up it was written."""
         return any(matched(each.text, words) for each in self.read([turned(level, turn) for turn in range(4)]))
 
-    def legible(self, level: Pixels, letters: int = LONG_WORD) -> bool:
+    def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE) -> bool:
         """Whether at least so many letters are read in this picture of one line, whichever way up it was written."""
         readings = self.read([turned(level, turn) for turn in range(4)])
-        return any(len(_bare(each.text)) >= letters and each.sure >= LEGIBLE for each in readings)
+        return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 
     def read(self, crops: Sequence[Pixels]) -> list[Reading]:
         """Each line in turn. Never log or send what comes back."""

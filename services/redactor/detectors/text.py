@@ -14,7 +14,7 @@ import numpy.typing as npt
 from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box, to_tensor, turned
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
-from services.redactor.detectors.marks import LONG_WORD, SHORT_WORD, Reader
+from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
 from services.redactor.domain import area, merged, overlap
 from services.redactor.inference import Engine
 from services.redactor.weights import TEXT_DETECTION
@@ -80,7 +80,7 @@ class Text:
     def __init__(self, engine: Engine, *, pixel: float, box: float, mark: float) -> None:
         self._network = engine.network(TEXT_DETECTION)
         self._reader = Reader(engine, mark)
-        self._pixel, self._box = pixel, box
+        self._pixel, self._box, self._mark = pixel, box, mark
 
     def detect(
         self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = frozenset()
@@ -155,9 +155,12 @@ class Text:
         if not drawn and (height < USUAL_HEIGHT or (height < TALL and score >= SURE)):
             return True
         letters = SHORT_WORD if paper and short else LONG_WORD
-        # Two lines close together are one on the map, and then neither is read.
-        halves = (level[: level.shape[0] // 2], level[level.shape[0] // 2 :]) if height >= USUAL_HEIGHT else ()
-        return any(self._reader.legible(each, letters) for each in (level, *halves))
+        if self._reader.legible(level, letters):
+            return True
+        # Two lines close together are one on the map, and then neither is read: each must be, and surely, in its half.
+        middle = level.shape[0] // 2
+        halves = (level[:middle], level[middle:]) if height >= USUAL_HEIGHT and not drawn else ()
+        return any(self._reader.legible(half, HALF_WORD, self._mark) for half in halves)
 
 
 def _uncut(edges: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
@@ -193,7 +196,8 @@ def _seen_better(region: Region, other: Region) -> bool:
     if other.score <= region.score or overlap(region.box, other.box) <= 0.9 * area(other.box):
         return False
     wide, high = region.box[2] / other.box[2], region.box[3] / other.box[3]
-    return min(wide, high) < SAME_LENGTH and max(wide, high) < SAME_LINE
+    along, thick = (wide, high) if other.box[2] >= other.box[3] else (high, wide)
+    return along < SAME_LENGTH and thick < SAME_LINE
 
 
 def looks_like_print(pixels: Pixels) -> bool:
