@@ -89,10 +89,10 @@ def is_available(uid: str) -> bool:
     return uid in DECODER_DEPENDENCIES
 
 
-def decode_apart(coded: bytes, runner: Any) -> bytes:
+def decode_apart(coded: bytes, runner: Any) -> bytearray:
     """One frame, for pydicom. Raises ValueError, RuntimeError or MemoryError; see `apart`."""
 
-    def work() -> tuple[bytes, dict[str, int | str]]:
+    def work() -> tuple[bytes, dict[str, Any]]:
         twelve = runner.transfer_syntax == JPEGExtended12Bit
         samples = _twelve_bits(coded, runner) if twelve else by_gdcm._decode_frame(coded, runner)
         return samples, {name: runner.options[name] for name in _CHANGED if name in runner.options}

@@ -65,11 +65,10 @@ def open_picture(data: bytes, *, max_pixels: int) -> Picture:
         header = dicom.read_header(data, max_pixels=max_pixels, longest_side_px=LONGEST_SIDE_PX)
         return Picture(dicom.frames(header), header.frame_count, like_radiograph=True, words=header.words)
     if heif.looks_like_heif(data):
-        file = heif.read_header(data)
-        for one in file:
-            width, height = one.size
+        sizes = heif.read_sizes(data)
+        for width, height in sizes:
             check_size(width, height, max_pixels)
-        return Picture(heif.frames(file), len(file), notes=_note("all_frames_of", len(file)))
+        return Picture(heif.frames(data, sizes), len(sizes), notes=_note("all_frames_of", len(sizes)))
     image = _identify(data, max_pixels)
     if image.format == "TIFF":
         pages = _pages(image, max_pixels)

@@ -2,17 +2,21 @@
 
 The package pi-heif brings libheif and libde265 (LGPL, as shared libraries of their own) and no encoder. AVIF looks
 alike and has another decoder, which is not there: it is refused. libheif turns and mirrors as the file's own boxes
-say; the EXIF orientation does not count in this format.
+say; the EXIF orientation does not count in this format. All of it happens in a copy of the process: see `apart`.
 """
 
+import contextlib
 import io
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pi_heif
 
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
+from services.redactor.pixels.apart import apart
 from services.redactor.pixels.frames import FlatFrame
 
 _BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
@@ -28,43 +32,55 @@ def looks_like_heif(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in _BRANDS
 
 
-def read_header(data: bytes) -> pi_heif.HeifFile:
-    """The pictures of the file with their sizes; nothing is unpacked. Raises Unreadable."""
+def read_sizes(data: bytes) -> list[tuple[int, int]]:
+    """Width and height of every picture in the file; nothing is unpacked. Raises Unreadable."""
+    with _refusing():
+        _, facts = apart(lambda: (b"", {"sizes": [image.size for image in _opened(data)]}))
+    sizes = [(int(width), int(height)) for width, height in facts["sizes"]]
+    if not sizes:
+        raise Unreadable(Reason.UNSUPPORTED_FORMAT, "no still picture in it")
+    if len(sizes) > MAX_FRAMES:
+        raise Unreadable(Reason.TOO_MANY_FRAMES, f"{len(sizes)} pictures, at most {MAX_FRAMES}")
+    return sizes
+
+
+def frames(data: bytes, sizes: list[tuple[int, int]]) -> Iterator[FlatFrame]:
+    """Every picture of the file, upright, in the file's order. Raises Unreadable."""
+    for index, (width, height) in enumerate(sizes):
+        with _refusing():
+            pixels, _ = apart(partial(_work, data, index))
+            if len(pixels) != width * height * 3:
+                raise Unreadable(Reason.DECODER_FAILED, "another size than its header says")
+        yield FlatFrame(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+
+
+def _work(data: bytes, index: int) -> tuple[memoryview, dict[str, Any]]:
+    return _decoded(_opened(data)[index]).reshape(-1).data, {}
+
+
+def _opened(data: bytes) -> pi_heif.HeifFile:
+    return pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+
+
+def _decoded(image: pi_heif.HeifImage) -> npt.NDArray[np.uint8]:
+    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[image.mode]
+    flat = np.frombuffer(image.data, np.uint8)
+    width, height = image.size
+    rows = flat[: height * image.stride].reshape(height, image.stride)
+    samples = rows[:, : width * channels].reshape(height, width, channels)
+    return _on_white(samples, premultiplied=image.mode == "RGBa")
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        file = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        yield
+    except Unreadable:
+        raise
     except MemoryError as error:
         raise Unreadable(Reason.MEMORY_LIMIT) from error
-    except Exception as error:  # a malformed header: libheif's words, in whatever class they come
+    except Exception as error:  # libheif's words, in whatever class they come
         raise refusal(error) from error
-    if not len(file):
-        raise Unreadable(Reason.UNSUPPORTED_FORMAT, "no still picture in it")
-    if len(file) > MAX_FRAMES:
-        raise Unreadable(Reason.TOO_MANY_FRAMES, f"{len(file)} pictures, at most {MAX_FRAMES}")
-    return file
-
-
-def frames(file: pi_heif.HeifFile) -> Iterator[FlatFrame]:
-    """Every picture of the file, upright, in the file's order. Raises Unreadable."""
-    for index in range(len(file)):
-        try:
-            image = file[index]
-            width, height = promised = image.size
-            channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[image.mode]
-            flat = np.frombuffer(image.data, np.uint8)
-            if image.size != promised:
-                raise Unreadable(Reason.DECODER_FAILED, "another size than its header says")
-            rows = flat[: height * image.stride].reshape(height, image.stride)
-            samples = rows[:, : width * channels].reshape(height, width, channels)
-            pixels = _on_white(samples, premultiplied=image.mode == "RGBa")
-        except Unreadable:
-            raise
-        except MemoryError as error:
-            raise Unreadable(Reason.MEMORY_LIMIT) from error
-        except Exception as error:  # libheif's words, in whatever class they come
-            raise refusal(error) from error
-        del image, flat, rows, samples
-        file._images[index] = None  # it keeps its unpacked bytes as long as it lives
-        yield FlatFrame(pixels)
 
 
 def _on_white(samples: npt.NDArray[np.uint8], *, premultiplied: bool) -> npt.NDArray[np.uint8]:
