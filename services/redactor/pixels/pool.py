@@ -166,6 +166,11 @@ class PixelPool:
         if not self._all:
             raise NotNow("the pixel workers are closed")
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers' processes, as far as they are started."""
+        return [process for worker in self._all for process in (worker._processes or {})]
+
     def close(self) -> None:
         """End all workers, also one that is at work: a half-done picture has left nothing behind."""
         for worker in list(self._all):
