@@ -176,7 +176,8 @@ class _Sheet:
         if not self._ground.blur:
             return alpha
         soft = np.asarray(cv2.GaussianBlur(alpha, (0, 0), self._ground.blur), np.float32)
-        return np.minimum(soft / max(0.2, float(np.percentile(soft[alpha > 0.5], 90))), 1.0).astype(np.float32)
+        strongest = max(0.2, float(np.percentile(soft[alpha > 0.5], 90)))
+        return np.asarray(np.minimum(soft / strongest, 1.0), np.float32)
 
     def _draw(self, alpha: lettering.Alpha, place: tuple[int, int], contrast: int) -> None:
         x, y = place

@@ -26,7 +26,7 @@ MARGIN_PX = 32
 
 USUAL_HEIGHT = 0.06
 """Lines up to this part of the picture's shorter side are believed at the threshold. What is taller is more often an
-organ, a wound, a limb or a pattern, and must look surer..."""
+organ, a wound, a limb or a pattern, and must look surer, or like a line where no curves are drawn..."""
 
 TALL = 0.15
 SURE = 0.7
@@ -152,7 +152,8 @@ class Text:
         drawn = line.down >= CURVE_PX and is_curve(level)
         if paper and short:
             drawn = drawn or line.stands or is_stroke(level)
-        if not drawn and (height < USUAL_HEIGHT or (height < TALL and score >= SURE)):
+        like_a_line = score >= SURE or not (paper or short)
+        if not drawn and (height < USUAL_HEIGHT or (height < TALL and like_a_line)):
             return True
         letters = SHORT_WORD if paper and short else LONG_WORD
         if self._reader.legible(level, letters):

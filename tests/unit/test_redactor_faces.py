@@ -1,0 +1,91 @@
+"""The face finder on the two portraits of the sample photo (public domain): tilted, shrunk, dark, half covered."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from services.redactor.detectors import Pixels, resized
+from services.redactor.detectors.faces import Faces
+from services.redactor.domain import Thresholds, painted_boxes
+from services.redactor.inference import EngineKind, make_engine
+from services.redactor.pixels.decode import open_picture
+from services.redactor.weights import DEFAULT_DIRECTORY, missing
+
+PHOTO = Path(__file__).parents[1] / "samples" / "pictures" / "photo.jpg"
+pytestmark = pytest.mark.skipif(
+    bool(missing(DEFAULT_DIRECTORY)), reason="the model weights are not there: make weights"
+)
+FACES = ((225, 80, 80, 120), (775, 150, 160, 170))  # pixels of the upright photo, read off by eye
+Points = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def finder() -> Faces:
+    limits = Thresholds()
+    engine = make_engine(EngineKind.AUTO, DEFAULT_DIRECTORY)
+    return Faces(engine, threshold=limits.face, threshold_small=limits.face_small)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Pixels:
+    return next(open_picture(PHOTO.read_bytes(), max_pixels=60_000_000).frames).shown()
+
+
+def features() -> Points:
+    """Brow, cheeks, mouth and middle of each face: 2 faces x 5 x (x, y)."""
+    spots = np.array([(0.5, 0.5), (0.5, 0.2), (0.25, 0.5), (0.75, 0.5), (0.5, 0.8)])
+    return np.array([[(x + a * width, y + b * height) for a, b in spots] for x, y, width, height in FACES])
+
+
+def covered(finder: Faces, pixels: Pixels, points: Points) -> bool:
+    mask = np.zeros(pixels.shape[:2], bool)
+    for left, top, width, height in painted_boxes(finder.detect(pixels), pixels.shape[1], pixels.shape[0]):
+        mask[top : top + height, left : left + width] = True
+    columns, rows = np.round(points).astype(int).reshape(-1, 2).T
+    return bool(mask[rows, columns].all()) and mask.mean() < 0.5
+
+
+@pytest.mark.parametrize("degrees", [45, -45, 135, -135, 20])
+def test_leaning_faces_are_found(finder: Faces, photo: Pixels, degrees: int) -> None:
+    height, width = photo.shape[:2]
+    side = int(np.hypot(height, width)) + 2
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    turn[:, 2] += (side - width) / 2, (side - height) / 2
+    leaning = np.asarray(cv2.warpAffine(photo, turn, (side, side), borderValue=(110, 110, 110)), np.uint8)
+    assert covered(finder, leaning, features() @ turn[:, :2].T + turn[:, 2])
+
+
+@pytest.mark.parametrize("part", [2, 4, 8])
+def test_faces_are_found_in_a_shrunk_picture(finder: Faces, photo: Pixels, part: int) -> None:
+    """An eighth leaves a face of ten by fifteen pixels and one of twenty."""
+    small = resized(photo, (photo.shape[1] // part, photo.shape[0] // part))
+    assert covered(finder, small, features() / part)
+
+
+def test_dark_and_pale_faces_are_found(finder: Faces, photo: Pixels) -> None:
+    for light in (0.3, 1.5):
+        shown = np.clip(photo * light, 0, 255).astype(np.uint8)
+        assert covered(finder, shown, features()), light
+
+
+def test_faces_without_their_lower_half_are_found(finder: Faces, photo: Pixels) -> None:
+    masked = photo.copy()
+    for x, y, width, height in FACES:
+        masked[y + height * 6 // 10 : y + height, x : x + width] = (150, 190, 210)
+    assert covered(finder, masked, features()[:, :4])
+
+
+def test_a_face_on_a_badge_in_a_large_picture_is_found(finder: Faces, photo: Pixels) -> None:
+    scene = np.full((3000, 4000, 3), (90, 120, 110), np.uint8)
+    badge = resized(photo, (photo.shape[1] // 2, photo.shape[0] // 2))
+    scene[2000 : 2000 + badge.shape[0], 600 : 600 + badge.shape[1]] = badge
+    assert covered(finder, scene, features() / 2 + (600, 2000))
+
+
+def test_no_face_is_seen_in_skin_and_cloth(finder: Faces) -> None:
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(120, 220, (6, 8, 3)).astype(np.uint8)
+    assert not finder.detect(np.asarray(cv2.resize(coarse, (800, 600), interpolation=cv2.INTER_CUBIC), np.uint8))

@@ -1,0 +1,194 @@
+"""The text finder on drawn scenes (`tests.scenes.text`): what is found, what may stay. Figures hold with a margin."""
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from services.redactor.detectors import Pixels, turned, turned_back
+from services.redactor.detectors.curves import is_curve, is_stroke
+from services.redactor.detectors.lines import Line
+from services.redactor.detectors.text import Text
+from services.redactor.domain import Thresholds, painted_boxes
+from services.redactor.inference import EngineKind, make_engine
+from services.redactor.weights import DEFAULT_DIRECTORY, missing
+from shared.events import Region
+from tests.scenes import grounds, lettering
+from tests.scenes.text import FILMS, Scene, Written, scenes
+
+needs_weights = pytest.mark.skipif(
+    bool(missing(DEFAULT_DIRECTORY)), reason="the model weights are not there: make weights"
+)
+COVERED = 0.8
+FACE = ("fontpkg_open_sans", "OpenSans[wdth,wght].ttf")
+Share = tuple[Written, float]
+
+
+@pytest.fixture(scope="module")
+def finder() -> Text:
+    limits = Thresholds()
+    engine = make_engine(EngineKind.AUTO, DEFAULT_DIRECTORY)
+    return Text(engine, pixel=limits.text_pixel, box=limits.text, mark=limits.mark)
+
+
+def painted(pixels: Pixels, regions: Iterable[Region]) -> npt.NDArray[np.bool_]:
+    height, width = pixels.shape[:2]
+    mask = np.zeros((height, width), bool)
+    for left, top, across, down in painted_boxes(regions, width, height):
+        mask[top : top + down, left : left + across] = True
+    return mask
+
+
+def shares(scene: Scene, mask: npt.NDArray[np.bool_]) -> list[Share]:
+    return [(written, written.covered_by(mask)) for written in scene.written]
+
+
+def written_on(ground: npt.NDArray[np.float32], *lines: tuple[str, int, int, int, int]) -> Pixels:
+    """Lines (text, size, x, y, contrast) on a grey ground."""
+    for text, size, x, y, contrast in lines:
+        alpha = lettering.ink(text, FACE, size)
+        spot = ground[max(0, y) : y + alpha.shape[0], x : x + alpha.shape[1]]
+        spot += contrast * alpha[max(0, -y) :]
+    return np.repeat(np.clip(ground, 0, 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+
+
+def film() -> npt.NDArray[np.float32]:
+    return np.random.default_rng(3).normal(40, 3, (700, 900)).astype(np.float32)
+
+
+def found_on(finder: Text, pixels: Pixels, words: frozenset[str] = frozenset()) -> npt.NDArray[np.bool_]:
+    return painted(pixels, finder.detect(pixels, True, words))
+
+
+@pytest.fixture(scope="module")
+def sought(finder: Text) -> list[Share]:
+    """Two scenes of every ground, all that is written in them and how much of it is painted."""
+    return [
+        share
+        for scene in scenes(14, seed=5)
+        for share in shares(scene, painted(scene.pixels, finder.detect(scene.pixels, scene.ground in FILMS or None)))
+    ]
+
+
+def recall(sought: list[Share], counts: Callable[[Written], bool]) -> float:
+    hits = [share >= COVERED for written, share in sought if written.must_go and counts(written)]
+    assert len(hits) >= 10
+    return sum(hits) / len(hits)
+
+
+@needs_weights
+def test_lettering_of_ten_pixels_and_more_is_found_whichever_way_it_lies(sought: list[Share]) -> None:
+    assert recall(sought, lambda written: written.contrast >= 35) >= 0.94
+    assert recall(sought, lambda written: written.contrast >= 35 and 45 < written.turn % 180 < 135) >= 0.9
+    assert recall(sought, lambda written: written.contrast >= 35 and 135 < written.turn % 360 < 225) >= 0.9
+    assert recall(sought, lambda written: written.contrast >= 35 and written.height <= 12) >= 0.85
+
+
+@needs_weights
+def test_a_clinical_mark_alone_stays(sought: list[Share]) -> None:
+    alone = [share for written, share in sought if written.kind == "mark" and not written.must_go]
+    assert len(alone) >= 4
+    assert sum(share < 0.1 for share in alone) >= len(alone) - 1
+
+
+@needs_weights
+def test_initials_beside_a_mark_go_and_take_it_with_them(finder: Text) -> None:
+    alone = found_on(finder, written_on(film(), ("R", 60, 700, 100, 180)))
+    beside = found_on(finder, written_on(film(), ("R", 60, 700, 100, 180), ("KB", 30, 750, 116, 180)))
+    assert not alone.any()
+    assert beside[102:140, 702:790].mean() > 0.9
+
+
+@needs_weights
+def test_a_scale_and_an_exposure_stay_and_a_bare_number_goes(finder: Text) -> None:
+    film_with = written_on(
+        film(), ("120 kV", 30, 100, 100, 180), ("10 mm", 30, 600, 100, 180), ("4471893", 30, 100, 500, 180)
+    )
+    mask = found_on(finder, film_with)
+    assert not mask[95:130, 90:800].any()
+    assert mask[505:520, 102:210].mean() > 0.9
+
+
+@needs_weights
+def test_what_the_header_names_is_no_mark_and_is_found_when_faint(finder: Text) -> None:
+    marked = written_on(film(), ("PA", 60, 700, 100, 180))
+    assert not found_on(finder, marked).any()
+    assert found_on(finder, marked, frozenset({"pa"}))[105:140, 702:760].mean() > 0.9
+
+
+@needs_weights
+def test_a_line_that_the_edge_cuts_through_is_covered(finder: Text) -> None:
+    mask = found_on(finder, written_on(film(), ("MARCHETTI JEANNE", 44, 120, -12, 160)))
+    assert mask[0:20, 130:480].mean() > 0.9
+
+
+@needs_weights
+def test_two_lines_side_by_side_are_both_covered(finder: Text) -> None:
+    lines = (("Novakova, L.", 22, 20, 40, 200), ("#743843 Haddad", 22, 20, 64, 200))
+    standing = turned(written_on(np.full((480, 640), 4, np.float32), *lines), 1)
+    mask = turned(painted(standing, finder.detect(standing, True)).astype(np.uint8), 3)
+    assert mask[42:58, 22:140].mean() > 0.9
+    assert mask[66:82, 22:170].mean() > 0.9
+
+
+@needs_weights
+def test_the_curves_of_an_ecg_stay_and_its_lettering_goes(finder: Text) -> None:
+    letters, kept = [], []
+    for scene in scenes(3, seed=8, only=("ecg",)):
+        mask = painted(scene.pixels, finder.detect(scene.pixels))
+        letters += [share >= COVERED for _, share in shares(scene, mask)]
+        for left, top, width, height in scene.keep:
+            kept.append(1 - float(mask[top : top + height, left : left + width].mean()))
+    assert len(letters) >= 10
+    assert np.mean(letters) >= 0.7
+    assert min(kept) >= 0.85
+    assert np.mean(kept) >= 0.95
+
+
+def drawn_curve(width: int = 300, height: int = 60) -> Pixels:
+    paper = np.full((height, width, 3), 250, np.uint8)
+    heights = height * 0.7 - 30 * np.exp(-(((np.arange(width) % 100 - 40) / 4.0) ** 2))
+    points = np.stack([np.arange(width), heights], axis=1).astype(np.int32)
+    return np.asarray(cv2.polylines(paper, [points], False, (20, 20, 20), 2), np.uint8)
+
+
+def test_a_curve_is_told_from_lettering() -> None:
+    assert is_curve(drawn_curve())
+    for text in ("Marchetti Jeanne", "14/03/1961", "illicit"):
+        alpha = lettering.ink(text, FACE, 40)
+        assert not is_curve(np.repeat((250 - 230 * alpha).astype(np.uint8)[..., np.newaxis], 3, axis=2))
+
+
+def test_nothing_faint_is_called_a_curve() -> None:
+    assert not is_curve((drawn_curve() // 10 + 200).astype(np.uint8))
+
+
+def test_one_beat_is_a_stroke_and_two_letters_are_none() -> None:
+    assert is_stroke(drawn_curve(60, 60))
+    alpha = np.pad(lettering.ink("In", FACE, 40), 4)
+    assert not is_stroke(np.repeat((250 - 230 * alpha).astype(np.uint8)[..., np.newaxis], 3, axis=2))
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_line_found_in_a_turned_picture_lies_where_its_box_does(turn: int) -> None:
+    width, height = 400, 300
+    across, down = (height, width) if turn % 2 else (width, height)
+    line = Line((across * 0.3, down * 0.6), 80, 20, 0.0)
+    (edges,) = line.pieces()
+    (back,) = line.turned_back(turn, width, height).pieces()
+    assert np.allclose(back, turned_back(edges[np.newaxis], turn, width, height)[0], atol=0.5)
+
+
+def test_the_same_seed_draws_the_same_scenes() -> None:
+    one, other = list(scenes(7, seed=2)), list(scenes(7, seed=2))
+    assert [scene.ground for scene in one] == list(grounds_in_order())
+    for left, right in zip(one, other, strict=True):
+        assert (left.pixels == right.pixels).all()
+        assert [written.text for written in left.written] == [written.text for written in right.written]
+
+
+def grounds_in_order() -> Iterable[str]:
+    made = (grounds.radiograph, grounds.ct, grounds.ultrasound, grounds.ecg, grounds.monitor, grounds.wristband)
+    return [each.__name__ for each in (*made, grounds.paper)]
