@@ -58,8 +58,8 @@ class Codes:
 
     def detect(self, pixels: Pixels) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept."""
-        small, factor = scaled(pixels, SIDE_PX, largest_growth=2.0)
-        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        full = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+        grey, factor = _at_side(full)
         # White on black is rare and takes a quarter more time: such prints are read at the second try.
         found = _read(grey, inverted=False)
         # It takes striped cloth and blinds for codes as well, up to the whole picture.
@@ -69,7 +69,7 @@ class Codes:
         found += [
             (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES
         ]
-        found += self._read_again(pixels, factor, seen, [quad for _, _, quad in found])
+        found += self._read_again(full, factor, seen, [quad for _, _, quad in found])
         regions = []
         for detector, score, quad in found:
             edges = np.concatenate([quad.min(axis=0), quad.max(axis=0)]) / factor
@@ -81,7 +81,7 @@ class Codes:
         return merged(regions)
 
     def _read_again(
-        self, pixels: Pixels, factor: float, seen: list[Print], known: list[Quad]
+        self, full: Pixels, factor: float, seen: list[Print], known: list[Quad]
     ) -> list[tuple[str, float, Quad]]:
         """Doubtful prints, cut out of the full picture, enlarged where they are small, and read."""
         found = []
@@ -97,7 +97,7 @@ class Codes:
             margin = 0.15 * float((high - low).max()) + 4
             left, top = (max(0, int(value)) for value in np.floor(low - margin))
             right, bottom = (int(value) for value in np.ceil(high + margin))
-            cut = np.asarray(cv2.cvtColor(pixels[top:bottom, left:right], cv2.COLOR_RGB2GRAY), np.uint8)
+            cut = full[top:bottom, left:right]
             grown = min(3.0, READ_AGAIN_PX / max(cut.shape))
             how = cv2.INTER_CUBIC if grown > 1 else cv2.INTER_AREA
             large = np.asarray(cv2.resize(cut, None, fx=grown, fy=grown, interpolation=how), np.uint8)
@@ -108,6 +108,16 @@ class Codes:
                 for detector, score, quad in here
             ]
         return found
+
+
+def _at_side(grey: Pixels) -> tuple[Pixels, float]:
+    """The picture with its longer side at SIDE_PX, grown at most twice, and the factor. Halved first: that is cheap."""
+    halvings = 1.0
+    while max(grey.shape) >= 2 * SIDE_PX:
+        grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        halvings /= 2
+    small, factor = scaled(grey, SIDE_PX, largest_growth=2.0)
+    return small, factor * halvings
 
 
 def _read(grey: Pixels, *, inverted: bool) -> list[tuple[str, float, Quad]]:
