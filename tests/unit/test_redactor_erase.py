@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from services.redactor.domain import Thresholds, area, overlap, painted_boxes
+from services.redactor.domain import area, overlap, painted_boxes
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Box, Region, RegionKind
@@ -133,34 +133,50 @@ def test_what_lies_beside_the_paint_is_shown(form: str) -> None:
     assert first.frames[0].renditions[0].data != second.frames[0].renditions[0].data
 
 
-DOUBT = 0.1
-"""Compression moves a score by some hundredths: what stands this close to its threshold may be seen in the output and
-not in the pixels that the second look was shown. It counts all the same when it touches anything that was planted."""
+ALARMS = 0.04
+"""The part of the outputs in which compression may wake a false alarm, such as a strip of cloth beside the paint: it
+moves scores by some hundredths, and some stand that close to their threshold."""
 
 
-def again(scene: mixed.Scene) -> tuple[float, list[str]]:
-    """Share of the planted things that are covered, and what the second look sees in the output without being told."""
+@dataclass(frozen=True)
+class Again:
+    """One output, searched again. What was reported as residual is not counted: a person looks at that picture."""
+
+    covered: list[bool]
+    """Of each planted thing, whether four fifths are."""
+
+    seen: list[str]
+    """Where the second look sees three tenths of a planted thing, or more."""
+
+    alarms: list[str]
+    """What else it sees."""
+
+
+def again(scene: mixed.Scene) -> Again:
     done = redactor().redact(stored(scene.pixels, "PNG")).frames[0]
     covered = np.zeros((done.height, done.width), bool)
     for left, top, width, height in painted_boxes(done.regions, done.width, done.height):
         covered[top : top + height, left : left + width] = True
     output = np.asarray(Image.open(io.BytesIO(done.renditions[0].data)).convert("RGB"), np.uint8)
-    seen = [] if done.residual else redactor().look_again(output, done.regions)
-    surely = {RegionKind.FACE: Thresholds().face + DOUBT, RegionKind.TEXT: Thresholds().text + DOUBT}
-    told = [
-        f"{scene.name}: {region.kind} {region.box} {region.score}"
-        for region in seen
-        if region.score >= surely.get(region.kind, 0.0)
-        or any(overlap(region.box, planted.box) > 0.1 * area(planted.box) for planted in scene.planted)
-    ]
     parts = [covered[y : y + height, x : x + width].mean() for x, y, width, height in (p.box for p in scene.planted)]
-    return float(np.mean([part >= 0.8 for part in parts])) if parts else 1.0, told
+    seen: list[str] = []
+    alarms: list[str] = []
+    for region in [] if done.residual else redactor().look_again(output, ()):  # also under what should be paint
+        said = f"{scene.name}: {region.kind} {region.box} {region.score}"
+        left, top, width, height = region.box
+        if any(overlap(region.box, planted.box) > 0.3 * area(planted.box) for planted in scene.planted):
+            seen.append(said)
+        elif covered[top : top + height, left : left + width].mean() < 0.6:
+            alarms.append(said)
+    return Again([bool(part >= 0.8) for part in parts], seen, alarms)
 
 
 def outputs_pass(scenes: list[mixed.Scene]) -> None:
     results = [again(scene) for scene in scenes]
-    assert not [said for _, told in results for said in told], "seen in the output, and nobody was told"
-    assert np.mean([share for share, _ in results]) >= 0.97, "of what was planted"
+    assert not [said for result in results for said in result.seen], "seen in the output, and nobody was told"
+    alarms = [said for result in results for said in result.alarms]
+    assert sum(bool(result.alarms) for result in results) <= ALARMS * len(scenes), alarms
+    assert np.mean([hit for result in results for hit in result.covered]) >= 0.97, "of what was planted"
 
 
 def test_fifty_outputs_pass_the_second_look() -> None:
