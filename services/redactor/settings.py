@@ -43,7 +43,7 @@ class Settings(ServiceSettings):
     time_limit_s: float = Field(default=120.0, gt=0)
     """Wall time for one picture (a tenth more for each further frame of a file). Then its worker is ended; the second
     time the picture is unreadable."""
-    memory_limit_mb: int = Field(default=3072, ge=1024)
+    memory_limit_mb: int = Field(default=3584, ge=1536)
     """Address space of a worker; `pixels.pool.Limits` says what pictures need of it."""
     thresholds: Thresholds = Thresholds()
     """For example REDACTOR_THRESHOLDS__FACE=0.3."""
