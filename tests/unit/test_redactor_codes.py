@@ -100,7 +100,7 @@ def test_scenes_follow_from_their_seed_alone() -> None:
 
 @pytest.mark.full
 def test_no_single_library_finds_more_of_any_kind() -> None:
-    counts = recall({"ours": ours(), **libraries()}, list(scenes(seed=4)))
+    counts = recall({"ours": ours(), **libraries()}, scenes(seed=4))
     for symbology in SYMBOLOGIES:
         best = max(rows[symbology][0] for name, rows in counts.items() if name != "ours")
         assert counts["ours"][symbology][0] >= best, symbology
