@@ -13,6 +13,7 @@ from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
+from shared.events import Region
 
 PHOTO = Path(__file__).parents[1] / "samples" / "pictures" / "photo.jpg"
 pytestmark = pytest.mark.skipif(
@@ -40,49 +41,69 @@ def features() -> Points:
     return np.array([[(x + a * width, y + b * height) for a, b in spots] for x, y, width, height in FACES])
 
 
-def covered(finder: Faces, pixels: Pixels, points: Points) -> bool:
+def covered(found: list[Region], pixels: Pixels, points: Points) -> bool:
+    """Whether every point is painted, and not the whole picture."""
     mask = np.zeros(pixels.shape[:2], bool)
-    for left, top, width, height in painted_boxes(finder.detect(pixels), pixels.shape[1], pixels.shape[0]):
+    for left, top, width, height in painted_boxes(found, pixels.shape[1], pixels.shape[0]):
         mask[top : top + height, left : left + width] = True
     columns, rows = np.round(points).astype(int).reshape(-1, 2).T
     return bool(mask[rows, columns].all()) and mask.mean() < 0.5
 
 
-@pytest.mark.parametrize("degrees", [45, -45, 135, -135, 20])
-def test_leaning_faces_are_found(finder: Faces, photo: Pixels, degrees: int) -> None:
+def tilted(photo: Pixels, degrees: int) -> tuple[Pixels, Points]:
+    """The photo turned counter-clockwise on a sheet that holds it, and where the features lie then."""
     height, width = photo.shape[:2]
     side = int(np.hypot(height, width)) + 2
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     turn[:, 2] += (side - width) / 2, (side - height) / 2
     leaning = np.asarray(cv2.warpAffine(photo, turn, (side, side), borderValue=(110, 110, 110)), np.uint8)
-    assert covered(finder, leaning, features() @ turn[:, :2].T + turn[:, 2])
+    return leaning, features() @ turn[:, :2].T + turn[:, 2]
 
 
-@pytest.mark.parametrize("part", [2, 4, 8])
-def test_faces_are_found_in_a_shrunk_picture(finder: Faces, photo: Pixels, part: int) -> None:
-    """An eighth leaves a face of ten by fifteen pixels and one of twenty."""
+@pytest.mark.parametrize("degrees", [45, -45, 135, 20])
+def test_leaning_faces_are_found(finder: Faces, photo: Pixels, degrees: int) -> None:
+    leaning, points = tilted(photo, degrees)
+    assert covered(finder.detect(leaning), leaning, points)
+
+
+def test_a_diagonal_turn_alone_finds_them_and_knows_where_they_lie(
+    finder: Faces, photo: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no such turn is made of a grey picture, nor when single turns are asked for."""
+    for network in (finder._large, finder._small):
+        monkeypatch.setattr(network, "detect", lambda *_: [])
+    leaning, points = tilted(photo, 45)
+    assert covered(finder.detect(leaning), leaning, points)
+    assert not finder.detect(leaning, turns=(0, 2))
+    assert not finder.detect(np.repeat(leaning.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2))
+
+
+@pytest.mark.parametrize(("part", "sure"), [(4, 0.25), (8, 0.7)])
+def test_faces_are_found_in_a_shrunk_picture(finder: Faces, photo: Pixels, part: int, sure: float) -> None:
+    """An eighth leaves a face of ten by fifteen pixels and one of twenty; the picture is grown, and both are sure."""
     small = resized(photo, (photo.shape[1] // part, photo.shape[0] // part))
-    assert covered(finder, small, features() / part)
+    found = [region for region in finder.detect(small) if region.score >= sure]
+    assert covered(found, small, features() / part)
 
 
 def test_dark_and_pale_faces_are_found(finder: Faces, photo: Pixels) -> None:
     for light in (0.3, 1.5):
         shown = np.clip(photo * light, 0, 255).astype(np.uint8)
-        assert covered(finder, shown, features()), light
+        assert covered(finder.detect(shown), shown, features()), light
 
 
 def test_faces_without_their_lower_half_are_found(finder: Faces, photo: Pixels) -> None:
     masked = photo.copy()
     for x, y, width, height in FACES:
         masked[y + height * 6 // 10 : y + height, x : x + width] = (150, 190, 210)
-    assert covered(finder, masked, features()[:, :4])
+    assert covered(finder.detect(masked), masked, features()[:, :4])
 
 
 def test_a_face_on_a_badge_in_a_large_picture_is_found(finder: Faces, photo: Pixels) -> None:
     scene = np.full((3000, 4000, 3), (90, 120, 110), np.uint8)
     badge = resized(photo, (photo.shape[1] // 2, photo.shape[0] // 2))
     scene[2000 : 2000 + badge.shape[0], 600 : 600 + badge.shape[1]] = badge
-    assert covered(finder, scene, features() / 2 + (600, 2000))
+    assert covered(finder.detect(scene), scene, features() / 2 + (600, 2000))
 
 
 def test_no_face_is_seen_in_skin_and_cloth(finder: Faces) -> None:
