@@ -15,6 +15,9 @@ from benchmarks.scoring import Score, wilson
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
+MUCH = 10
+"""Per cent of a picture painted for nothing from which it is counted."""
+
 Shares = dict[tuple[str, str], tuple[int, int]]
 """(kind, set) -> hits, of how many."""
 
@@ -105,10 +108,10 @@ def _outside_table(scores: list[Score]) -> str:
     lines = []
     for group in _groups(scores):
         parts = 100 * np.array([score.outside for score in scores if score.group == group])
-        touched = sum(bool(part > 0) for part in parts)
+        much = sum(bool(part > MUCH) for part in parts)
         figures = [f"{value:.2f} %" for value in (np.median(parts), np.percentile(parts, 95), parts.max())]
-        lines.append((group, str(len(parts)), _share(touched, len(parts)), *figures))
-    heads = ("set", "pictures", "with any paint outside", "median", "95th percentile", "largest")
+        lines.append((group, str(len(parts)), _share(much, len(parts)), *figures))
+    heads = ("set", "pictures", f"more than {MUCH} % outside", "median", "95th percentile", "largest")
     return _table("Over-erasure: part of a picture painted beyond what must go (grown by a fifth)", heads, lines)
 
 
