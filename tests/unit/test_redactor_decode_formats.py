@@ -114,6 +114,12 @@ class TestHeic:
     def test_more_pictures_than_frames_are_allowed_are_refused_not_cut(self) -> None:
         assert reason(heic([slopes(32, 32)] * (MAX_FRAMES + 1))) is Reason.TOO_MANY_FRAMES
 
+    def test_what_a_mask_hides_becomes_paper(self) -> None:
+        samples = np.array([[[200, 0, 0, 255], [200, 0, 0, 0], [200, 0, 0, 51]]], np.uint8)
+        assert heif._on_white(samples, premultiplied=False)[0].tolist() == [[200, 0, 0], [255] * 3, [244, 204, 204]]
+        samples[0, 2, 0] = 40  # multiplied already
+        assert heif._on_white(samples, premultiplied=True)[0, 2].tolist() == [244, 204, 204]
+
 
 class TestPng:
     def test_sixteen_bits_of_grey_use_their_whole_range(self) -> None:
@@ -240,6 +246,11 @@ class TestStrips:
         samples[0, 0], samples[1200, 700] = 50, 60_000
         assert DeepFrame(samples).shown([(690, 1190, 20, 20)])[5, 5, 0] == 255
         assert DeepFrame(samples).shown([(690, 1000, 20, 20)])[5, 5, 0] < 5
+
+    def test_padding_does_not_count_for_the_range(self) -> None:
+        samples = np.array([[-2000, 0, 100]], np.int16)
+        assert DeepFrame(samples, padding=(-2000, -2000)).shown()[0, :, 0].tolist() == [0, 0, 255]
+        assert DeepFrame(samples).shown()[0, 1, 0] > 200
 
 
 class TestWords:

@@ -46,6 +46,9 @@ WORDS = header_words(header())
         "417X22",
         "ACC 7781234",
         "acc7781284",  # one digit read wrongly
+        "ACC778123",  # one missed
+        "ACC77BIZ34",  # three look-alikes
+        "NOXACC77BIZ34Y",  # and no space round it
         "Ste clinique",
         "07.03.1985",
         "1985-03-07",

@@ -9,7 +9,6 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -145,7 +144,6 @@ def _elements(dataset: Dataset, depth: int) -> Iterator[DataElement]:
             yield element
 
 
-@lru_cache(maxsize=64)
 def _plain(text: str) -> str:
     """Lower case, no accents: what is left of `É` is `e`, of `ß` is `ss`."""
     spread = unicodedata.normalize("NFKD", text.casefold())
