@@ -31,6 +31,7 @@ from shared.events import (
     CaseWithdrawn,
     Event,
     FrameBoxes,
+    Region,
     RejectOutcome,
 )
 from tests.unit.test_moderation_domain import SEEN, redacted, submitted, unreadable, withdrawn
@@ -122,8 +123,10 @@ def test_a_chain_is_whole_however_it_was_appended_and_any_change_to_it_is_found(
 class Moderation(RuleBasedStateMachine):
     """Two moderators and the author at one case, while renderings, resubmissions and a withdrawal arrive."""
 
-    @initialize(pictures=st.integers(0, 2), revision=st.integers(1, 2), clinical=st.booleans())
-    def start(self, pictures: int, revision: int, clinical: bool) -> None:
+    @initialize(
+        pictures=st.integers(0, 2), revision=st.integers(1, 2), clinical=st.booleans(), face_dropped=st.booleans()
+    )
+    def start(self, pictures: int, revision: int, clinical: bool, face_dropped: bool) -> None:
         self.review = Review(case_id="c1")
         self.now = NOW
         self.claims = 0
@@ -135,11 +138,15 @@ class Moderation(RuleBasedStateMachine):
         self.submission: CaseSubmitted | None = None
         self.log: dict[tuple[str, int], CaseRedacted] = {}
         self.asked: dict[str, int] = {}
-        # Who has approved which revision of a picture that shows part of a face, in which submission.
+        # Every face that a rendering has told of: (picture, frame, face).
+        self.faces: set[tuple[str, int, Region]] = set()
+        # Who has approved which revision of a picture that shows a face or part of one, in which submission.
         self.first: set[tuple[str, int, str, int]] = set()
         self.author_submits(submitted(*PICTURES[:pictures], version=1))
         for picture_id in PICTURES[:pictures]:
             self.redactor_answers(redacted(picture_id, revision, frames=2, clinical=clinical))
+            if face_dropped:
+                self.redactor_answers(redacted(picture_id, revision + 1, frames=2))
 
     def holds(self, moderator: str) -> str:
         claim = self.review.claim
@@ -156,6 +163,8 @@ class Moderation(RuleBasedStateMachine):
         known = self.latest.get(event.picture_id or "")
         if known is None or known.revision < event.revision:
             self.latest[event.picture_id or ""] = event
+        picture_id = event.picture_id or ""
+        self.faces |= {(picture_id, frame.index, region) for frame in event.frames for region in frame.regions}
         self.review.on_redacted(event)
 
     @rule(event=submissions)
@@ -320,8 +329,14 @@ class Moderation(RuleBasedStateMachine):
                     frame.model_copy(update={"regions": (), "clinical": ()}) for frame in latest.frames
                 )
                 assert latest.frames
-                if any(frame.clinical for frame in latest.frames):
-                    hypothesis_event("approved by two")
+                shown = [
+                    frame
+                    for frame in latest.frames
+                    for picture_id, index, face in self.faces
+                    if (picture_id, index) == (wanted.picture_id, frame.index) and face not in frame.regions
+                ]
+                if shown or any(frame.clinical for frame in latest.frames):
+                    hypothesis_event("approved by two, a face uncovered" if shown else "approved by two")
                     seen = (event.version, wanted.picture_id, latest.revision)
                     assert {who for who, *what in self.first if tuple(what) == seen} - {moderator}
         assert published.keys() <= {wanted.picture_id for wanted in self.submission.pictures}

@@ -71,7 +71,8 @@ class NewBoxes(Asking):
 
     `clinical`: what of a face is the question (an eye, a lesion). The paint of regions of the kind `face` leaves out
     the whole blocks of 16 pixels inside it, so 32 pixels a side always show something; nothing else leaves it out. A
-    picture with such a box on a face is published only when two moderators agree.
+    picture with such a box on a face, or with a face whose box you took away, is published only when two moderators
+    agree.
     """
 
     frames: Annotated[list[FrameBoxes], Field(max_length=50)]

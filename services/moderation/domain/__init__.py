@@ -35,7 +35,7 @@ from services.moderation.domain.refusals import (
     Undecided,
 )
 from services.moderation.domain.review import Review
-from services.moderation.domain.second_moderator import needs_second_moderator
+from services.moderation.domain.second_moderator import needs_second_moderator, uncovered_faces
 from services.moderation.domain.values import (
     Answers,
     Claim,
@@ -100,5 +100,6 @@ __all__ = [
     "chain",
     "full_size",
     "needs_second_moderator",
+    "uncovered_faces",
     "verify_chain",
 ]

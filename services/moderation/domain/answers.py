@@ -5,9 +5,9 @@ scar: so the question about marks is put of every picture that may show skin.
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 
 from services.moderation.domain.audit import Detail
+from services.moderation.domain.coverage import painted_part
 from services.moderation.domain.refusals import (
     AnswerFault,
     BadAnswers,
@@ -16,7 +16,7 @@ from services.moderation.domain.refusals import (
     ProposalsUnanswered,
 )
 from services.moderation.domain.values import Answers, Picture
-from shared.events import SKIN_KINDS, Box, Frame, FrameBoxes, MarkAnswer, PictureKind, Region, RegionKind
+from shared.events import SKIN_KINDS, Frame, FrameBoxes, MarkAnswer, PictureKind, Region
 
 COVERED_PART = 0.5
 """A proposal counts as covered where this much of its box is painted: a person draws closer than the machine."""
@@ -51,17 +51,8 @@ def check_answers(kind: PictureKind, picture: Picture, answers: Answers) -> None
 
 
 def is_covered(frame: Frame, proposal: Region) -> bool:
-    """Whether the paint of the frame's regions hides the proposal.
-
-    A face that the author's clinical region opens does not count where that region meets the proposal.
-    """
-    opened = any(_shared(clinical, proposal.box) for clinical in frame.clinical)
-    painted = [
-        shared
-        for region in frame.regions
-        if not (opened and region.kind is RegionKind.FACE) and (shared := _shared(region.box, proposal.box))
-    ]
-    return _union(painted) >= COVERED_PART * proposal.box[2] * proposal.box[3]
+    """Whether the paint of the frame's regions hides the proposal (see `painted_part`)."""
+    return painted_part(frame, proposal.box) >= COVERED_PART
 
 
 def about_answers(answers: Answers) -> Detail:
@@ -92,22 +83,3 @@ def about_covered(picture: Picture, boxes: Iterable[FrameBoxes]) -> Detail:
         )
     ]
     return {"proposals_covered": covered} if covered else {}
-
-
-def _shared(one: Box, other: Box) -> Box | None:
-    """The part that two boxes have in common; None where there is none."""
-    left, top = max(one[0], other[0]), max(one[1], other[1])
-    right, bottom = min(one[0] + one[2], other[0] + other[2]), min(one[1] + one[3], other[1] + other[3])
-    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
-
-
-def _union(boxes: list[Box]) -> int:
-    """Pixels in at least one of the boxes: strip by strip between the boxes' left and right edges."""
-    edges = sorted({edge for x, _, width, _ in boxes for edge in (x, x + width)})
-    pixels = 0
-    for left, right in pairwise(edges):
-        reached = 0
-        for top, bottom in sorted((y, y + height) for x, y, width, height in boxes if x <= left < x + width):
-            pixels += (right - left) * max(0, bottom - max(top, reached))
-            reached = max(reached, bottom)
-    return pixels

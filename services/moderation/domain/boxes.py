@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from services.moderation.domain.refusals import BadBoxes, BoxFault
+from services.moderation.domain.values import BY_HAND
 from shared.events import Box, Frame, FrameBoxes, Region
-
-BY_HAND = "human"
 
 
 def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
@@ -15,7 +14,7 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
     simply forgotten would come back uncovered. A box that the machine found (same kind and place) keeps its score
     and detector; every other box is a person's, whatever the request says, so that no free text travels in it.
     A clinical box may be kept, made smaller or left out (the face is then painted there), but only the author marks
-    one. Raises BadBoxes with the place in the request.
+    one: there are never more of them. Raises BadBoxes with the place in the request.
     """
     by_index = {frame.index: frame for frame in frames}
     seen: set[int] = set()
@@ -34,7 +33,8 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
                 raise BadBoxes(BoxFault.BOX_OUTSIDE, "frames", place, "boxes", number, "box")
             boxes.append(fitted)
         for number, clinical in enumerate(listed.clinical):
-            if min(clinical[2:]) < 1 or not any(_within(clinical, marked) for marked in frame.clinical):
+            more = number >= len(frame.clinical)
+            if more or min(clinical[2:]) < 1 or not any(_within(clinical, marked) for marked in frame.clinical):
                 raise BadBoxes(BoxFault.CLINICAL_NEW, "frames", place, "clinical", number)
         complete.append(FrameBoxes(frame=frame.index, boxes=tuple(boxes), clinical=listed.clinical))
     if by_index.keys() - seen:

@@ -76,11 +76,13 @@ class Facts(BaseModel):
     # Facts: applied if newer, ignored if not.
 
     def on_redacted(self, event: CaseRedacted) -> None:
-        """A rendering has arrived. A newer revision voids what was seen and decided of the older one."""
+        """A rendering has arrived. A newer revision voids what was seen and decided of the older one;
+        of an older one only the faces are kept."""
         if self.withdrawn or event.picture_id is None:
             return
         known = self.pictures.get(event.picture_id, Picture(picture_id=event.picture_id))
         if event.revision <= known.revision:
+            self.pictures[event.picture_id] = known.remembering(event)
             return
         self.pictures[event.picture_id] = known.rendered(event)
         if self.claim:

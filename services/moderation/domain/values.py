@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.moderation.domain.reasons import ReasonCode
 from shared.events import (
+    Box,
     CaseRedacted,
     CaseSubmitted,
     ConsentFacts,
@@ -21,12 +22,16 @@ from shared.events import (
     Note,
     QuestionKind,
     RedactionOutcome,
+    RegionKind,
     RejectOutcome,
     Rendition,
     RenditionSize,
     Specialty,
     SubmittedPicture,
 )
+
+BY_HAND = "human"
+"""The detector of a region that a person drew."""
 
 
 class Value(BaseModel):
@@ -72,11 +77,19 @@ class Submission(Value):
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
 
+class FaceSeen(Value):
+    """A face that the machine saw in some revision of a picture."""
+
+    frame: int
+    box: Box
+
+
 class Picture(Value):
     """The latest rendering of a picture, and what was asked for after it.
 
     `revision` 0: the redactor has not answered yet. `requested` is the highest revision that a moderator asked for
-    (`requested_boxes`: exactly which boxes, so that a repeated request is recognised).
+    (`requested_boxes`: exactly which boxes, so that a repeated request is recognised). `faces`: every face that
+    the machine saw in any revision, in order of frame and box: who takes a face's box away does not make it forgotten.
     """
 
     picture_id: str
@@ -88,6 +101,7 @@ class Picture(Value):
     notes: tuple[Note, ...] = ()
     requested: int = 0
     requested_boxes: tuple[FrameBoxes, ...] = ()
+    faces: tuple[FaceSeen, ...] = ()
 
     def rendered(self, event: CaseRedacted) -> "Picture":
         """This picture as `event` describes it; what was requested stays on record until it is answered."""
@@ -102,7 +116,23 @@ class Picture(Value):
             notes=event.notes,
             requested=0 if answered else self.requested,
             requested_boxes=() if answered else self.requested_boxes,
+            faces=self._faces_with(event.frames),
         )
+
+    def remembering(self, event: CaseRedacted) -> "Picture":
+        """This picture after a rendering that is not the latest: all that it adds are faces."""
+        return self.model_copy(update={"faces": self._faces_with(event.frames)})
+
+    def _faces_with(self, frames: tuple[Frame, ...]) -> tuple[FaceSeen, ...]:
+        """`frames` and our own: a picture that was stored before faces were remembered still has those it shows."""
+        seen = {(each.frame, each.box) for each in self.faces}
+        seen |= {
+            (frame.index, region.box)
+            for frame in (*self.frames, *frames)
+            for region in (*frame.regions, *frame.residual)
+            if region.kind is RegionKind.FACE and region.detector != BY_HAND
+        }
+        return tuple(FaceSeen(frame=frame, box=box) for frame, box in sorted(seen))
 
     @property
     def unreadable(self) -> bool:

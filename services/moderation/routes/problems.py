@@ -181,10 +181,10 @@ SECOND_MODERATOR_NEEDED = ProblemKind(
     403,
     Text(en="Another moderator has to look now", fr="C'est à un autre modérateur de regarder"),
     Text(
-        en="You have approved this case. A picture of it shows part of a face, so a second moderator has to approve "
-        "it too. Take another case from the queue.",
-        fr="Vous avez approuvé ce cas. Une de ses images montre une partie d'un visage : un deuxième modérateur doit "
-        "aussi l'approuver. Prenez un autre cas dans la file.",
+        en="You have approved this case. A picture of it shows a face or part of one, so a second moderator has to "
+        "approve it too. Take another case from the queue.",
+        fr="Vous avez approuvé ce cas. Une de ses images montre un visage ou une partie d'un visage : un deuxième "
+        "modérateur doit aussi l'approuver. Prenez un autre cas dans la file.",
     ),
 )
 PICTURES_UNDECIDED = ProblemKind(

@@ -18,6 +18,7 @@ from services.moderation.domain import (
     Round,
     RoundOutcome,
     needs_second_moderator,
+    uncovered_faces,
 )
 from shared.events import (
     SKIN_KINDS,
@@ -109,7 +110,7 @@ class QueueItem(BaseModel):
     pictures_outstanding: int
     rounds: int = Field(description="Earlier decisions on this case: more than 0 means it came back after changes.")
     needs_second_moderator: bool = Field(
-        False, description="A picture shows part of a face: two moderators must agree."
+        False, description="A picture shows a face or part of one: two moderators must agree."
     )
     first_approved_at: datetime | None = Field(None, description="When the first of the two approved; null before.")
 
@@ -148,6 +149,7 @@ class FrameShown(BaseModel):
     regions: tuple[Region, ...]
     residual: tuple[Region, ...] = Field(description="What the second look still found: look here first.")
     proposals: tuple[Region, ...] = Field(description="What the machine suspects and did not paint: answer each.")
+    uncovered_faces: tuple[Box, ...] = Field(description="Seen in some revision and not painted in this one.")
     clinical: tuple[Box, ...] = Field(description="Marked by the author: the paint of a face leaves it out.")
     renditions: list[RenditionShown]
 
@@ -176,7 +178,7 @@ class PictureShown(BaseModel):
     marks_asked: bool = Field(description="To publish it, say what marks it shows (GET /questions).")
     author_marks: Marks | None = Field(description="What the author said about marks; null where not asked.")
     needs_second_moderator: bool = Field(
-        description="It shows part of a face: a second moderator has to approve it too."
+        description="It shows a face or part of one: a second moderator has to approve it too."
     )
     decision: DecisionShown | None
     frames: list[FrameShown]
@@ -290,6 +292,7 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
                 regions=frame.regions,
                 residual=frame.residual,
                 proposals=frame.proposals,
+                uncovered_faces=uncovered_faces(picture, frame),
                 clinical=frame.clinical,
                 renditions=[
                     RenditionShown(
