@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "__init__.py").exists())
 WORDS = {"__init__", "__main__", "app", "settings", "domain", "handlers", "routes", "store"}
 OWN_WORDS = {
-    "redactor": {"command", "detectors", "inference", "pixels", "weights", "workers"},
+    "redactor": {"command", "detectors", "export", "inference", "models", "pixels", "weights", "workers"},
     "feed": {"rebuild"},
     "ingest": {"consent_texts"},
     "moderation": set(),
