@@ -161,6 +161,21 @@ def test_a_face_seen_again_in_the_opening_is_none_that_was_overlooked_and_a_name
     assert uncovered([eye_as_face], [], WIDTH, HEIGHT, []) == [eye_as_face]
 
 
+def test_a_clinical_box_hides_no_face_that_is_not_painted_at_all() -> None:
+    eye_as_face = FACE.model_copy(update={"box": (240, 160, 48, 32)})
+    elsewhere = FACE.model_copy(update={"box": (500, 20, 60, 60)})
+    assert uncovered([eye_as_face], [], WIDTH, HEIGHT, [EYE]) == [eye_as_face]
+    assert uncovered([eye_as_face], [elsewhere], WIDTH, HEIGHT, [EYE]) == [eye_as_face]
+
+
+def test_a_frame_that_nobody_listed_is_painted_as_the_machine_decides(make: MakeRedactor) -> None:
+    (listed,) = make(Scripted([FACE])).redact(png(), {0: []}).frames
+    assert not listed.regions
+    (forgotten,) = make(Scripted([FACE])).redact(png(), {1: []}).frames
+    assert forgotten.regions == (FACE,)
+    assert is_grey(np.asarray(Image.open(io.BytesIO(forgotten.renditions[0].data))), FACE.box)
+
+
 @pytest.mark.parametrize("boxes", [None, {0: [FACE]}])
 def test_proposals_are_carried_and_not_painted(make: MakeRedactor, boxes: dict[int, list[Region]] | None) -> None:
     (frame,) = make(Scripted([FACE], proposed=[TATTOO])).redact(png(), boxes).frames

@@ -51,9 +51,16 @@ def look_again(
 def uncovered(
     found: Sequence[Region], regions: Sequence[Region], width: int, height: int, clinical: Sequence[Box] = ()
 ) -> list[Region]:
-    """Those of `found` that lie less than `ALREADY_COVERED` under the paint of `regions`."""
+    """Those of `found` that lie less than `ALREADY_COVERED` under the paint of `regions`.
+
+    For faces an opening counts as paint where a painted face surrounds it: in a face without paint it opens nothing.
+    """
     paint = mask(painted_boxes(regions, width, height, clinical), width, height)
-    paint_and_holes = paint | mask(holes(clinical, width, height), width, height)
+    paint_and_holes = paint
+    if clinical:
+        faces = [region for region in regions if region.kind is RegionKind.FACE]
+        openings = mask(holes(clinical, width, height), width, height)
+        paint_and_holes = paint | (openings & mask(painted_boxes(faces, width, height), width, height))
     return [
         each
         for each in found

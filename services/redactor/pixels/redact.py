@@ -127,9 +127,9 @@ class Redactor:
         """Decode, find, paint, look again, encode. Raises Unreadable with the reason.
 
         `boxes` None: the machine decides, and what the second look finds is painted too. Else frame -> the complete
-        list of regions: exactly these are painted, and the second look only reports. `clinical`: frame -> boxes that
-        the paint of faces leaves open. One frame at a time is in memory; `announce` is told how many there will be,
-        before the first is decoded.
+        list of regions: exactly these are painted, and the second look only reports; a frame that is not listed is the
+        machine's (whoever listed the others never saw it). `clinical`: frame -> boxes that the paint of faces leaves
+        open. One frame at a time is in memory; `announce` is told how many there will be, before the first is decoded.
         """
         watch = Watch()
         picture = open_picture(data, max_pixels=self.max_pixels)
@@ -139,7 +139,7 @@ class Redactor:
         done = []
         for index, frame in enumerate(picture.frames):
             watch.lap("decode")
-            given = None if boxes is None else tuple(boxes.get(index, ()))
+            given = None if boxes is None or index not in boxes else tuple(boxes[index])
             left_open = tuple((clinical or {}).get(index, ()))
             order = _Order(given, left_open, kind, MAX_REGIONS // picture.frame_count, picture.words)
             done.append(self._frame(index, frame, order, watch))
