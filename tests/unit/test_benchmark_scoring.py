@@ -1,5 +1,6 @@
 """The measure itself: what counts as covered, kept and too much, and how sure a share is."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from benchmarks import pictures, quality, quality_tables
 from benchmarks.pictures import Sample, Truth
 from benchmarks.scoring import Painted, is_covered, mask_of, score, wilson
+from services.redactor.domain import Thresholds
 from tests.scenes import mixed
 
 
@@ -92,3 +94,8 @@ def test_every_shipped_picture_has_a_truth() -> None:
     assert {sample.name for sample in pictures.shipped()} == {
         path.name for path in pictures.SHIPPED.iterdir() if path.suffix != ".md"
     }
+
+
+def test_the_document_names_every_threshold_with_its_default() -> None:
+    for name, default in asdict(Thresholds()).items():
+        assert f"| `{name}` | {default:g} |" in quality.DOCUMENT.read_text(), name
