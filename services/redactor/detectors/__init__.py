@@ -24,6 +24,10 @@ LEAST_HALVED_PX = 64
 """Smaller pictures are not halved on the way to a size: the odd line that is left out would be a part of them."""
 
 
+GREY = 10
+"""Levels between a pixel's channels that a grey picture reaches by its compression."""
+
+
 class Finder(Protocol):
     """What the redactor asks of a detector."""
 
@@ -54,6 +58,12 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def is_grey(pixels: Pixels) -> bool:
+    """Whether nothing in the picture has a colour: a radiograph, an ultrasound, a scan in grey."""
+    small = resized(pixels, (128, 128))
+    return bool(np.percentile(small.max(axis=2).astype(np.int16) - small.min(axis=2), 99) < GREY)
 
 
 def halved(pixels: Pixels) -> Pixels:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from services.redactor.detectors import Pixels
+from services.redactor.detectors import Pixels, is_grey
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
+from services.redactor.detectors.tattoos import Tattoos
 from services.redactor.detectors.text import Text
 from services.redactor.domain import Thresholds, merged
 from services.redactor.inference import Engine
@@ -13,6 +14,9 @@ from shared.events import PictureKind, Region
 
 SMALL_PRINT = frozenset({PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO, PictureKind.LAB})
 """Kinds whose lettering may be small and faint: text is sought in them at a larger scale."""
+
+WITHOUT_SKIN = frozenset({PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO})
+"""Kinds that show no skin: tattoos are not sought in them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Search:
         self.faces = Faces(engine, threshold=thresholds.face, threshold_small=thresholds.face_small)
         self.text = Text(engine, pixel=thresholds.text_pixel, box=thresholds.text, mark=thresholds.mark)
         self.codes = Codes()
+        self.tattoos = Tattoos(engine, threshold=min(thresholds.tattoo, thresholds.tattoo_proposed))
+        self._sure_tattoo = thresholds.tattoo
 
     def __call__(
         self, pixels: Pixels, kind: PictureKind | None, watch: Watch, words: frozenset[str] = frozenset()
@@ -45,8 +51,19 @@ class Search:
         watch.lap("text")
         found += self.codes.detect(pixels)
         watch.lap("codes")
-        return Findings(tuple(merged(found)), ())
+        tattoos = self._tattoos(pixels, kind, watch)
+        found += [region for region in tattoos if region.score >= self._sure_tattoo]
+        return Findings(tuple(merged(found)), self._unsure(tattoos))
 
     def proposals(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> tuple[Region, ...]:
         """`Findings.proposals` alone, for a picture whose regions a person has set."""
-        return ()
+        return self._unsure(self._tattoos(pixels, kind, watch))
+
+    def _tattoos(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> list[Region]:
+        """Of every score from that on which something is proposed; none where no skin is shown in its colour."""
+        found = [] if kind in WITHOUT_SKIN or is_grey(pixels) else self.tattoos.detect(pixels)
+        watch.lap("tattoos")
+        return found
+
+    def _unsure(self, tattoos: list[Region]) -> tuple[Region, ...]:
+        return tuple(merged([region for region in tattoos if region.score < self._sure_tattoo]))

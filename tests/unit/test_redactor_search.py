@@ -1,0 +1,64 @@
+"""One search over all finders: who is asked, and what becomes of what a finder is unsure of. Finders are scripted."""
+
+import numpy as np
+import pytest
+
+from services.redactor.detectors import Pixels, is_grey
+from services.redactor.domain import Thresholds
+from services.redactor.pixels import search as searches
+from services.redactor.pixels.search import Search
+from services.redactor.pixels.watch import Watch
+from shared.events import PictureKind, Region, RegionKind
+
+LIMITS = Thresholds(tattoo=0.8, tattoo_proposed=0.4)
+PHOTO = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+FILM = np.repeat(PHOTO[..., :1], 3, axis=2)
+
+
+def tattoo(score: float, left: int) -> Region:
+    return Region(kind=RegionKind.TATTOO, box=(left, 20, 40, 40), score=score, detector="test")
+
+
+SURE, UNSURE = tattoo(0.8, 20), tattoo(0.79, 120)
+
+
+class Asked:
+    """Stands for every finder."""
+
+    def __init__(self, found: list[Region], **thresholds: float) -> None:
+        self.found, self.thresholds, self.calls = found, thresholds, 0
+
+    def detect(self, pixels: Pixels, *_: object) -> list[Region]:
+        self.calls += 1
+        return list(self.found)
+
+
+@pytest.fixture
+def search(monkeypatch: pytest.MonkeyPatch) -> Search:
+    for name in ("Faces", "Text", "Codes"):
+        monkeypatch.setattr(searches, name, lambda *_, **__: Asked([]))
+    monkeypatch.setattr(searches, "Tattoos", lambda engine, threshold: Asked([SURE, UNSURE], threshold=threshold))
+    return Search(None, LIMITS)  # type: ignore[arg-type]
+
+
+def test_a_sure_tattoo_is_painted_and_an_unsure_one_proposed(search: Search) -> None:
+    findings = search(PHOTO, None, Watch())
+    assert findings.regions == (SURE,)
+    assert findings.proposals == (UNSURE,)
+    assert search.proposals(PHOTO, None, Watch()) == (UNSURE,)
+    assert search.tattoos.thresholds == {"threshold": 0.4}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO])
+def test_tattoos_are_not_sought_where_no_skin_is_shown(search: Search, kind: PictureKind) -> None:
+    assert search(PHOTO, kind, Watch()) == search(FILM, None, Watch())
+    assert search.proposals(PHOTO, kind, Watch()) == search.proposals(FILM, kind, Watch()) == ()
+    assert search.tattoos.calls == 0  # type: ignore[attr-defined]
+
+
+def test_a_picture_is_grey_when_nothing_in_it_has_a_colour() -> None:
+    assert is_grey(FILM)
+    assert not is_grey(PHOTO)
+    spot = np.full((400, 400, 3), 90, np.uint8)
+    spot[100:200, 100:200] = (190, 140, 120)
+    assert not is_grey(spot)
