@@ -85,7 +85,7 @@ def _count(image: Image.Image) -> int:
     try:
         return int(getattr(image, "n_frames", 1))
     except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
+        raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
     except Exception as error:  # counting reads on: the next frame's header may be anything
         raise _refusal(error) from error
 
@@ -103,7 +103,7 @@ def _pages(image: Image.Image, max_pixels: int) -> int:
     except Unreadable:
         raise
     except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
+        raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
     except Exception as error:  # a malformed page: Pillow's readers raise nearly everything
         raise _refusal(error) from error
     raise Unreadable(Reason.TOO_MANY_FRAMES, f"at most {MAX_FRAMES} pages")
@@ -123,7 +123,7 @@ def _identify(data: bytes, max_pixels: int) -> Image.Image:
         known = any(data[start : start + len(magic)] == magic for start, magic in _OTHER_PICTURES)
         raise Unreadable(Reason.UNSUPPORTED_FORMAT if known else Reason.NOT_A_PICTURE) from error
     except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
+        raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
     except Exception as error:  # a malformed header: Pillow's readers raise nearly everything
         raise _refusal(error) from error
     check_size(*image.size, max_pixels)
@@ -151,7 +151,7 @@ def _decoded(image: Image.Image, pages: int) -> Iterator[FlatFrame | DeepFrame]:
                 turn = image.getexif().get(_ORIENTATION_TAG, 1)
                 samples = _samples(image)
         except MemoryError as error:
-            raise Unreadable(Reason.MEMORY_LIMIT) from error
+            raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
         except Exception as error:  # decoders raise nearly everything on malformed bytes
             raise _refusal(error) from error
         if page == pages - 1:

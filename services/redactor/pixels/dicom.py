@@ -21,8 +21,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import _read_file_meta_info, read_preamble
-from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -36,7 +36,7 @@ from pydicom.uid import (
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
 from services.redactor.pixels.coded import claimed_size, decoder_of, offer, too_many_scans
-from services.redactor.pixels.frames import DeepFrame, FlatFrame
+from services.redactor.pixels.frames import DeepFrame, FlatFrame, strips
 from services.redactor.pixels.header import header_words
 from services.redactor.pixels.levels import grey_frame
 
@@ -93,7 +93,7 @@ def read_header(data: bytes, *, max_pixels: int, longest_side_px: int) -> Header
         except Unreadable:
             raise
         except MemoryError as error:
-            raise Unreadable(Reason.MEMORY_LIMIT) from error
+            raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
         except Exception as error:  # a malformed header: pydicom raises nearly everything
             raise _refusal(error) from error
     if rows * columns > max_pixels or max(rows, columns) > longest_side_px:
@@ -153,16 +153,14 @@ def stored_frames(header: Header) -> Iterator[tuple[npt.NDArray[Any] | None, Fla
         with _silence():
             try:
                 _check_coded(header, index)
-                samples = pixel_array(
-                    header.dataset, index=index, view_only=True, decoding_plugin=decoder_of(*header.coding)
-                )
+                samples = _samples(header, index)
                 frame = _shown(header.dataset, samples, index)
                 grey = samples.ndim == 2 and samples.dtype.kind in "iu" and int(header.dataset.BitsAllocated) > 1
                 stored = samples if grey and str(header.dataset.PhotometricInterpretation) in _GREYS else None
             except Unreadable:
                 raise
             except MemoryError as error:
-                raise Unreadable(Reason.MEMORY_LIMIT) from error
+                raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
             except Exception as error:  # decoders raise nearly everything on malformed bytes
                 raise _refusal(error) from error
         del samples
@@ -190,6 +188,24 @@ def _check_coded(header: Header, index: int) -> None:
     size = claimed_size(coded)
     if size is not None and size[0] * size[1] > header.max_pixels:
         raise Unreadable(Reason.TOO_MANY_PIXELS, f"{size[0]} x {size[1]} in the compressed frame")
+
+
+def _samples(header: Header, index: int) -> npt.NDArray[Any]:
+    """Stored samples, read-only where that spares a copy; colours as RGB.
+
+    pydicom turns YBR into RGB with a whole picture in floating point, several times over; here by strips of rows.
+    """
+    decoder = get_decoder(header.coding[0])
+    plugin = decoder_of(*header.coding)
+    options: dict[str, Any] = {"view_only": True, "as_rgb": False}  # more than pydicom's annotations allow
+    samples, facts = decoder.as_array(header.dataset, index=index, decoding_plugin=plugin, **options)
+    kind = str(facts["photometric_interpretation"])
+    if kind not in ("YBR_FULL", "YBR_FULL_422") or samples.ndim != 3:
+        return samples
+    colours = np.empty_like(samples)
+    for rows in strips(*samples.shape[:2]):
+        colours[rows] = convert_color_space(samples[rows], kind, "RGB")
+    return colours
 
 
 def _shown(dataset: Dataset, samples: npt.NDArray[Any], index: int) -> FlatFrame | DeepFrame:

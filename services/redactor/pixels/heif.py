@@ -78,7 +78,7 @@ def _refusing() -> Iterator[None]:
     except Unreadable:
         raise
     except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
+        raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
     except Exception as error:  # libheif's words, in whatever class they come
         raise refusal(error) from error
 
