@@ -41,8 +41,8 @@ class Scripted:
         self.words.append(words)
         return Findings(self.first, self.proposed)
 
-    def proposals(self, pixels: Pixels, *_: object) -> tuple[Region, ...]:
-        return self.proposed
+    def proposals(self, pixels: Pixels, *_: object, sure_too: bool = False) -> tuple[Region, ...]:
+        return (*self.proposed, *(each for each in self.first if sure_too and each.kind is RegionKind.TATTOO))
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
         """The text of a second look: the script's regions, where they lie in the moved picture."""
@@ -182,6 +182,13 @@ def test_proposals_are_carried_and_not_painted(make: MakeRedactor, boxes: dict[i
     assert frame.proposals == (TATTOO,)
     assert TATTOO not in frame.regions
     assert not is_grey(np.asarray(Image.open(io.BytesIO(frame.renditions[0].data))), TATTOO.box)
+
+
+def test_a_sure_tattoo_whose_box_a_person_took_away_is_proposed(make: MakeRedactor) -> None:
+    (frame,) = make(Scripted([TATTOO])).redact(png(), {0: [TATTOO]}).frames
+    assert frame.proposals == ()
+    (frame,) = make(Scripted([TATTOO])).redact(png(), {0: []}).frames
+    assert frame.proposals == (TATTOO,)
 
 
 def test_a_proposal_that_is_painted_already_asks_nobody(make: MakeRedactor) -> None:

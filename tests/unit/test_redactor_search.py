@@ -46,6 +46,7 @@ def test_a_sure_tattoo_is_painted_and_an_unsure_one_proposed(search: Search) -> 
     assert findings.regions == (SURE,)
     assert findings.proposals == (UNSURE,)
     assert search.proposals(PHOTO, None, Watch()) == (UNSURE,)
+    assert search.proposals(PHOTO, None, Watch(), sure_too=True) == (SURE, UNSURE)
     assert search.tattoos.thresholds == {"threshold": 0.4}  # type: ignore[attr-defined]
 
 

@@ -151,7 +151,7 @@ class Redactor:
         clinical = tuple(box for each in order.clinical if (box := clip(each, width, height)) is not None)
         if order.given is not None:
             regions = list(order.given)
-            proposals = self.search.proposals(frame.shown(), order.kind, watch)
+            proposals = self.search.proposals(frame.shown(), order.kind, watch, sure_too=True)
         else:
             findings = self.search(frame.shown(), order.kind, watch, order.words)
             regions, proposals = bounded(findings.regions, order.most), findings.proposals

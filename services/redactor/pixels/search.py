@@ -55,9 +55,14 @@ class Search:
         found += [region for region in tattoos if region.score >= self._sure_tattoo]
         return Findings(tuple(merged(found)), self._unsure(tattoos))
 
-    def proposals(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> tuple[Region, ...]:
-        """`Findings.proposals` alone, for a picture whose regions a person has set."""
-        return self._unsure(self._tattoos(pixels, kind, watch))
+    def proposals(
+        self, pixels: Pixels, kind: PictureKind | None, watch: Watch, *, sure_too: bool = False
+    ) -> tuple[Region, ...]:
+        """`Findings.proposals` alone. `sure_too`: with what would be painted, for a picture whose regions a person has
+        set: they may have taken a tattoo's box away."""
+        tattoos = self._tattoos(pixels, kind, watch)
+        sure = merged([region for region in tattoos if sure_too and region.score >= self._sure_tattoo])
+        return (*sure, *self._unsure(tattoos))
 
     def _tattoos(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> list[Region]:
         """Of every score from that on which something is proposed; none where no skin is shown in its colour."""
