@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data
+.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data train-tattoos
 
 help: ## list the commands
 	@echo "Consilium: what you can do here"
@@ -67,3 +67,9 @@ dead-letters: $(STAMP) ## messages a service could not use (ARGS="show feed", AR
 
 clean-data: $(STAMP) ## forget all data, secrets and accounts; downloads stay
 	@$(RUN) -m deploy.local clean-data $(ARGS)
+
+TRAINING_VENV := .data/training-venv
+train-tattoos: $(STAMP) ## train the tattoo finder anew, about an hour on one core (ARGS=--quick: minutes, to see that it runs)
+	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
+	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
+	@OMP_NUM_THREADS=1 $(TRAINING_VENV)/bin/python -m training.tattoos train $(ARGS)

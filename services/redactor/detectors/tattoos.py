@@ -19,11 +19,8 @@ SIDE_PX = 448
 
 STRIDE = 8
 
-EDGE = 0.5
-"""A tattoo's box reaches as far as the map says this..."""
-
-EDGE_OF_PEAK = 0.6
-"""... or, where the whole tattoo is unsure, this part of its surest value."""
+EDGE = 0.3
+"""A tattoo's box reaches as far as the map says this, whatever the threshold: a region is the same in every look."""
 
 SUREST_PART = 0.25
 """The score is the mean over this part of the box's marked cells, the surest ones: single cells are chance."""
@@ -77,8 +74,7 @@ def colourless(pixels: Pixels) -> bool:
 def marked(likely: npt.NDArray[np.float32], threshold: float) -> list[tuple[npt.NDArray[np.float32], float]]:
     """What hangs together in the map: edges (left, top, right, bottom in cells) and score, for those at `threshold`."""
     found = []
-    level = min(EDGE, threshold * EDGE_OF_PEAK)
-    count, names, stats, _ = cv2.connectedComponentsWithStats((likely >= level).astype(np.uint8), connectivity=8)
+    count, names, stats, _ = cv2.connectedComponentsWithStats((likely >= EDGE).astype(np.uint8), connectivity=8)
     for name in range(1, count):
         values = np.sort(likely[names == name])[::-1]
         if len(values) < SMALLEST_CELLS:

@@ -1,0 +1,1 @@
+"""Training of the project's own models. Nothing here is imported by a service."""
