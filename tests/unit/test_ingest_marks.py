@@ -83,6 +83,15 @@ class TestMarks:
         found.take_rendering(redacted(outcome=RedactionOutcome.UNREADABLE, reason="truncated", frames=()), NOW)
         assert not found.picture("picture-1").marks_asked
 
+    def test_an_answer_that_nobody_asked_for_is_not_kept(self) -> None:
+        found = case()
+        found.add_picture(NOW, a_picture(PictureKind.XRAY))
+        found.start_redaction(NOW)
+        found.take_rendering(redacted(), NOW)
+        found.record_consent(consent(), TEXTS, NOW)
+        event = found.submit(TEXTS, NOW, {"picture-1": SCAR})
+        assert (event.pictures[0].marks, found.picture("picture-1").marks) == (None, None)
+
     def test_consent_is_asked_for_first(self) -> None:
         with pytest.raises(ConsentMissing):
             ready().submit(TEXTS, NOW)

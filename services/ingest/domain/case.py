@@ -352,14 +352,14 @@ class Case(Stored):
                 raise NotRenderedYet(picture_id=picture.picture_id)
 
     def _take_marks(self, marks: Mapping[str, Marks]) -> None:
-        """Keep the answers; every submission gives them anew, since pictures may have changed."""
+        """Keep the answers to what was asked; every submission gives them anew, since pictures may have changed."""
         for picture_id in marks:
             self.picture(picture_id)
         missing = [p.picture_id for p in self.pictures if p.marks_asked and p.picture_id not in marks]
         if missing:
             raise MarksUnanswered(picture_ids=missing)
         for picture in self.pictures:
-            picture.marks = marks.get(picture.picture_id)
+            picture.marks = marks.get(picture.picture_id) if picture.marks_asked else None
 
     def _hand_to_redactor(self, now: datetime) -> CaseUploaded:
         self.state = CaseState.UPLOADED
