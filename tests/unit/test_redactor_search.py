@@ -45,15 +45,22 @@ def test_a_sure_tattoo_is_painted_and_an_unsure_one_proposed(search: Search) -> 
     findings = search(PHOTO, None, Watch())
     assert findings.regions == (SURE,)
     assert findings.proposals == (UNSURE,)
-    assert search.proposals(PHOTO, None, Watch()) == (UNSURE,)
-    assert search.proposals(PHOTO, None, Watch(), sure_too=True) == (SURE, UNSURE)
+    assert search.proposals(PHOTO, Watch()) == (UNSURE,)
+    assert search.proposals(PHOTO, Watch(), sure_too=True) == (SURE, UNSURE)
     assert search.tattoos.thresholds == {"threshold": 0.4}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", [PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO])
-def test_tattoos_are_not_sought_where_no_skin_is_shown(search: Search, kind: PictureKind) -> None:
-    assert search(PHOTO, kind, Watch()) == search(FILM, None, Watch())
-    assert search.proposals(PHOTO, kind, Watch()) == search.proposals(FILM, kind, Watch()) == ()
+@pytest.mark.parametrize("kind", [None, *PictureKind])
+def test_tattoos_are_sought_whatever_the_author_calls_the_picture(search: Search, kind: PictureKind | None) -> None:
+    findings = search(PHOTO, kind, Watch())
+    assert (findings.regions, findings.proposals) == ((SURE,), (UNSURE,))
+    assert search.proposals(PHOTO, Watch()) == (UNSURE,)
+
+
+def test_tattoos_are_not_sought_where_nothing_has_a_colour(search: Search) -> None:
+    findings = search(FILM, None, Watch())
+    assert (findings.regions, findings.proposals) == ((), ())
+    assert search.proposals(FILM, Watch()) == ()
     assert search.tattoos.calls == 0  # type: ignore[attr-defined]
 
 

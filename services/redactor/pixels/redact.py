@@ -94,9 +94,9 @@ class Redactor:
         hold, however faint it is; they are compared and not kept."""
         return list(self.search(pixels, kind, Watch(), words).regions)
 
-    def propose(self, pixels: Pixels, kind: PictureKind | None = None) -> list[Region]:
+    def propose(self, pixels: Pixels) -> list[Region]:
         """What may have to be painted, and only a person can say: what looks like a tattoo, a scar or jewellery."""
-        return list(self.search.proposals(pixels, kind, Watch()))
+        return list(self.search.proposals(pixels, Watch()))
 
     def paint(self, pixels: Pixels, regions: Sequence[Region], clinical: Sequence[Box] = ()) -> Pixels:
         """A copy with the regions' boxes padded, aligned outward to JPEG blocks, and filled with one opaque grey.
@@ -151,7 +151,7 @@ class Redactor:
         clinical = tuple(box for each in order.clinical if (box := clip(each, width, height)) is not None)
         if order.given is not None:
             regions = list(order.given)
-            proposals = self.search.proposals(frame.shown(), order.kind, watch, sure_too=True)
+            proposals = self.search.proposals(frame.shown(), watch, sure_too=True)
         else:
             findings = self.search(frame.shown(), order.kind, watch, order.words)
             regions, proposals = bounded(findings.regions, order.most), findings.proposals

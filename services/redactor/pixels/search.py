@@ -15,9 +15,6 @@ from shared.events import PictureKind, Region
 SMALL_PRINT = frozenset({PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO, PictureKind.LAB})
 """Kinds whose lettering may be small and faint: text is sought in them at a larger scale."""
 
-WITHOUT_SKIN = frozenset({PictureKind.XRAY, PictureKind.ECG, PictureKind.SCAN, PictureKind.ECHO})
-"""Kinds that show no skin: tattoos are not sought in them."""
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -51,22 +48,21 @@ class Search:
         watch.lap("text")
         found += self.codes.detect(pixels)
         watch.lap("codes")
-        tattoos = self._tattoos(pixels, kind, watch)
+        tattoos = self._tattoos(pixels, watch)
         found += [region for region in tattoos if region.score >= self._sure_tattoo]
         return Findings(tuple(merged(found)), self._unsure(tattoos))
 
-    def proposals(
-        self, pixels: Pixels, kind: PictureKind | None, watch: Watch, *, sure_too: bool = False
-    ) -> tuple[Region, ...]:
+    def proposals(self, pixels: Pixels, watch: Watch, *, sure_too: bool = False) -> tuple[Region, ...]:
         """`Findings.proposals` alone. `sure_too`: with what would be painted, for a picture whose regions a person has
         set: they may have taken a tattoo's box away."""
-        tattoos = self._tattoos(pixels, kind, watch)
+        tattoos = self._tattoos(pixels, watch)
         sure = merged([region for region in tattoos if sure_too and region.score >= self._sure_tattoo])
         return (*sure, *self._unsure(tattoos))
 
-    def _tattoos(self, pixels: Pixels, kind: PictureKind | None, watch: Watch) -> list[Region]:
-        """Of every score from that on which something is proposed; none where no skin is shown in its colour."""
-        found = [] if kind in WITHOUT_SKIN or is_grey(pixels) else self.tattoos.detect(pixels)
+    def _tattoos(self, pixels: Pixels, watch: Watch) -> list[Region]:
+        """Of every score from that on which something is proposed; none where nothing has a colour. What the author
+        calls the picture plays no part: a photo sent as a radiograph would go unsearched."""
+        found = [] if is_grey(pixels) else self.tattoos.detect(pixels)
         watch.lap("tattoos")
         return found
 
