@@ -69,7 +69,7 @@ clean-data: $(STAMP) ## forget all data, secrets and accounts; downloads stay
 	@$(RUN) -m deploy.local clean-data $(ARGS)
 
 TRAINING_VENV := .data/training-venv
-train-tattoos: $(STAMP) ## train the tattoo finder anew, about an hour on one core (ARGS=--quick: minutes, to see that it runs)
+train-tattoos: $(STAMP) ## train the tattoo finder anew, about half an hour of one core (ARGS=--quick: minutes, to see that it runs)
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
 	@OMP_NUM_THREADS=1 $(TRAINING_VENV)/bin/python -m training.tattoos train $(ARGS)
