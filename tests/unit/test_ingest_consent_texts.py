@@ -1,7 +1,7 @@
 """Published consent texts are for ever: somebody signed exactly these bytes."""
 
 from services.ingest import consent_texts
-from services.ingest.domain.consent import Purpose
+from services.ingest.domain.consent import FACES_COVERED, Purpose
 
 PUBLISHED = {
     ("2026-11", "en"): "8a66a3c4e15090449059f572a96c3c766946b9a883ec78ac8503e4b623108984",
@@ -44,6 +44,13 @@ def test_the_current_text_says_what_the_machine_does_about_tattoos_and_faces() -
         ("fr", ["cherche aussi les tatouages", "laisse échapper", "partie de votre visage", "deux autres personnes"]),
     ):
         assert all(words in texts[language] for words in said)
+
+
+def test_the_texts_that_allow_no_open_face_are_those_that_name_no_exception() -> None:
+    assert {sha256 for (version, _), sha256 in PUBLISHED.items() if version == "2026-11"} == FACES_COVERED
+    for text in consent_texts.published():
+        exception = {"en": "part of your face", "fr": "partie de votre visage"}[text.language]
+        assert (text.sha256 in FACES_COVERED) is (exception not in text.text)
 
 
 def test_a_text_that_was_signed_before_stays_valid() -> None:

@@ -1,15 +1,26 @@
 """What the author is asked and shown beyond the boxes: marks on the skin, proposals, clinical regions, notes."""
 
+from typing import Any, ClassVar
+
 import pytest
 from pydantic import ValidationError
 
 from services.ingest.domain.case import Case, Picture
-from services.ingest.domain.refusals import BoxOutside, ConsentMissing, MarksUnanswered, PictureUnknown
+from services.ingest.domain.refusals import (
+    BoxOutside,
+    ConsentMissing,
+    ConsentTextOutdated,
+    MarksUnanswered,
+    PictureUnknown,
+)
+from services.ingest.routes.problems import problem_of
 from services.ingest.routes.views import NewBoxes, NewSubmission, PreviewPicture
 from shared.events import (
     SKIN_KINDS,
+    Box,
     Frame,
     FrameBoxes,
+    Language,
     LeftReason,
     MarkAnswer,
     Marks,
@@ -132,6 +143,40 @@ class TestMarks:
     def test_one_answer_a_picture(self) -> None:
         with pytest.raises(ValidationError, match="only once"):
             NewSubmission.model_validate({"marks": [{"picture_id": "p", "answer": "none"}] * 2})
+
+
+class TestOpenFace:
+    """A consent to a text that says that faces are covered, and a picture that shows part of one."""
+
+    OLD, NEW = "8a66a3c4e15090449059f572a96c3c766946b9a883ec78ac8503e4b623108984", "a" * 64
+    BOTH: ClassVar[dict[Language, frozenset[str]]] = {"en": frozenset({OLD, NEW}), "fr": frozenset()}
+
+    def signed(self, text: str, **painted: Any) -> Case:
+        found = shown(**painted)
+        found.record_consent(consent(text_sha256=text), self.BOTH, NOW)
+        return found
+
+    def test_it_does_not_cover_a_clinical_region_in_a_face(self) -> None:
+        found = self.signed(self.OLD, clinical=(EYE,))
+        with pytest.raises(ConsentTextOutdated) as refused:
+            found.submit(self.BOTH, NOW, no_marks(found))
+        assert refused.value.facts == {"picture_ids": ["picture-1"]}
+        problem = problem_of(refused.value)
+        assert (problem.status, problem.slug) == (409, "consent-text-outdated")
+        found.record_consent(consent(text_sha256=self.NEW), self.BOTH, NOW)
+        assert found.submit(self.BOTH, NOW, no_marks(found)).consent is not None
+
+    @pytest.mark.parametrize("clinical", [(), ((80, 60, 16, 16),)])
+    def test_it_stays_valid_where_every_face_is_covered(self, clinical: tuple[Box, ...]) -> None:
+        found = self.signed(self.OLD, clinical=clinical)
+        assert found.submit(self.BOTH, NOW, no_marks(found)).consent is not None
+
+    def test_it_is_told_before_the_pictures_that_changed_so_that_the_right_text_is_signed(self) -> None:
+        found = self.signed(self.OLD)
+        found.change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=(FACE,), clinical=(EYE,))])
+        frame = Frame(index=0, width=100, height=80, regions=(FACE,), clinical=(EYE,), renditions=())
+        found.take_rendering(redacted(revision=2, frames=(frame,)), NOW)
+        assert found.consent_problem(self.BOTH, NOW) == "text-says-faces-are-covered"
 
 
 class TestPreview:

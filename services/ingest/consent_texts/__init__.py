@@ -40,7 +40,8 @@ def published() -> tuple[ConsentText, ...]:
 
 @cache
 def current() -> str:
-    """The version to sign now. The earlier ones stay valid for who has signed them."""
+    """The version to sign now. The earlier ones stay valid for who has signed them, within what they say: see
+    `domain.consent.FACES_COVERED`."""
     return published()[-1].version
 
 

@@ -17,11 +17,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.domain.boxes import complete_boxes
-from services.ingest.domain.consent import Consent
+from services.ingest.domain.consent import PROMISED_COVERED, Consent
 from services.ingest.domain.refusals import (
     CaseNotPublished,
     CaseWithdrawnForGood,
     ConsentMissing,
+    ConsentTextOutdated,
     MarksUnanswered,
     NotRenderedYet,
     PictureUnknown,
@@ -49,6 +50,7 @@ from shared.events import (
     SubmittedPicture,
     UploadedPicture,
 )
+from shared.openings import shows_part_of_a_face
 
 MAX_PICTURES = 10
 # Moderation counts up from the submitted revision. After a case came back, the author's revisions start beyond
@@ -121,6 +123,11 @@ class Picture(Stored):
         """Whether the author has to say what marks it shows: it may show skin, and there is something to see."""
         unreadable = self.current is not None and self.current.outcome is RedactionOutcome.UNREADABLE
         return self.kind in SKIN_KINDS and not unreadable
+
+    @property
+    def part_of_a_face(self) -> bool:
+        """Whether the current rendering leaves a clinical region open in a face."""
+        return self.current is not None and any(shows_part_of_a_face(frame) for frame in self.current.frames)
 
     def complete_boxes(self, frames: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
         """The list for all frames; see `boxes.complete_boxes`. Raises NotRenderedYet, BoxOutside."""
@@ -226,12 +233,16 @@ class Case(Stored):
     ) -> CaseSubmitted:
         """Ask for publication. `marks`: the answer about each picture that may show skin, by id.
 
-        Raises ConsentMissing without a consent that covers exactly these pictures, MarksUnanswered where an answer
+        Raises ConsentMissing without a consent that covers exactly these pictures, ConsentTextOutdated where the text
+        that was signed says that faces are covered and a picture shows part of one, MarksUnanswered where an answer
         is missing, PictureUnknown where one is about no picture of this case.
         """
         self._must_be({CaseState.REDACTED, CaseState.CHANGES})
         self._all_rendered()
-        if (problem := self.consent_problem(texts, now)) is not None:
+        problem = self.consent_problem(texts, now)
+        if problem == PROMISED_COVERED:
+            raise ConsentTextOutdated(picture_ids=[p.picture_id for p in self.pictures if p.part_of_a_face])
+        if problem is not None:
             raise ConsentMissing(reason=problem)
         self._take_marks(marks or {})
         self.state = CaseState.SUBMITTED
@@ -319,7 +330,8 @@ class Case(Stored):
             return None
         if self.consent is None:
             return "none-recorded"
-        return self.consent.problem(self.picture_revisions(), texts, now)
+        part_of_a_face = any(picture.part_of_a_face for picture in self.pictures)
+        return self.consent.problem(self.picture_revisions(), texts, now, part_of_a_face=part_of_a_face)
 
     def picture(self, picture_id: str) -> Picture:
         """Raises PictureUnknown."""

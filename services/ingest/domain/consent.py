@@ -13,6 +13,16 @@ from shared.events import ConsentFacts, Language
 MAX_AGE_DAYS = 365
 # The signer's calendar may be ahead of UTC, by 14 hours at most (Line Islands).
 _LATEST_CLOCK = timedelta(hours=14)
+FACES_COVERED = frozenset(
+    {
+        "8a66a3c4e15090449059f572a96c3c766946b9a883ec78ac8503e4b623108984",
+        "077d951c2ede35d04cc5a5569646b5705b903322d8d6d3320c3b29b76da03b10",
+    }
+)
+"""SHA-256 of the texts, of version 2026-11, that tell the patient that faces are covered and name no exception."""
+
+PROMISED_COVERED = "text-says-faces-are-covered"
+"""The problem of a consent to such a text where a picture shows part of a face."""
 
 
 class Purpose(StrEnum):
@@ -64,11 +74,22 @@ class Consent(BaseModel):
             raise ConsentRefused(reason="signed-too-long-ago")
 
     def problem(
-        self, pictures: Mapping[str, int], texts: Mapping[Language, Collection[str]], now: datetime
+        self,
+        pictures: Mapping[str, int],
+        texts: Mapping[Language, Collection[str]],
+        now: datetime,
+        *,
+        part_of_a_face: bool,
     ) -> str | None:
-        """Why this consent does not cover `pictures` (id to revision) today, as a code; None where it does."""
+        """Why this consent does not cover `pictures` (id to revision) today, as a code; None where it does.
+
+        `part_of_a_face`: whether one of them leaves a clinical region open in a face. That the text says otherwise
+        is told before `pictures-changed`, so that nobody is asked to sign the same text once more in vain.
+        """
         try:
             self.check(texts, now)
         except ConsentRefused as refusal:
             return str(refusal.facts["reason"])
+        if part_of_a_face and self.text_sha256 in FACES_COVERED:
+            return PROMISED_COVERED
         return None if self.covers == dict(pictures) else "pictures-changed"

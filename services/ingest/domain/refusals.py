@@ -63,6 +63,12 @@ class ConsentMissing(Refused):
     code = "consent-needed"
 
 
+class ConsentTextOutdated(Refused):
+    """These pictures show part of a face, and the text that the patient signed says that faces are covered."""
+
+    code = "consent-text-outdated"
+
+
 class MarksUnanswered(Refused):
     """The author has not said of these pictures whether they show a tattoo, scar, jewellery or birthmark."""
 

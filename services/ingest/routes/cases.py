@@ -128,7 +128,10 @@ async def list_consent_texts() -> ConsentTextList:
 
 @router.put("/cases/{case_id}/consent", response_model=CaseView, tags=["consent"])
 async def record_consent(case_id: str, new: NewConsent, member: Member, open_: Open) -> Response:
-    """Record what the patient signed after seeing the painted pictures. Changed pictures need a new consent."""
+    """Record what the patient signed after seeing the painted pictures. Changed pictures need a new consent.
+
+    A text that says that faces are covered (version 2026-11) is not enough for pictures that show part of a face.
+    """
     at = now()
     consent = Consent(
         patient_code=new.patient_code,
@@ -150,7 +153,8 @@ async def record_consent(case_id: str, new: NewConsent, member: Member, open_: O
 async def submit(
     case_id: str, member: Member, repeatable: Repeatable, open_: Open, asked: NewSubmission | None = None
 ) -> Response:
-    """Ask for publication. Refused without a valid consent that covers exactly these pictures.
+    """Ask for publication. Refused without a valid consent that covers exactly these pictures: to the current text
+    where a clinical box opens a face (409 `consent-text-outdated` after version 2026-11).
 
     Of every photo and every picture of a wound say what marks it shows (`marks`; the question is at GET /questions).
     """

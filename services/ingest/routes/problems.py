@@ -97,6 +97,19 @@ CONSENT_NEEDED = ProblemKind(
         "recouvertes, enregistrez son consentement, puis soumettez.",
     ),
 )
+CONSENT_TEXT_OUTDATED = ProblemKind(
+    "consent-text-outdated",
+    409,
+    Text(en="The patient signed an earlier text", fr="Le patient a signé un texte antérieur"),
+    Text(
+        en="The pictures listed in picture_ids leave part of a face visible, and the text that the patient signed says "
+        "that faces are covered. Show the patient these pictures and the current text (GET /consent-texts), record "
+        "the consent to it, then submit; or leave out the clinical boxes so that the face is covered.",
+        fr="Les images de picture_ids laissent visible une partie d'un visage, et le texte que le patient a signé dit "
+        "que les visages sont couverts. Montrez-lui ces images et le texte actuel (GET /consent-texts), enregistrez "
+        "son consentement à ce texte, puis soumettez ; ou retirez les zones cliniques pour recouvrir le visage.",
+    ),
+)
 MARKS_UNANSWERED = ProblemKind(
     "marks-unanswered",
     409,
@@ -217,6 +230,7 @@ _BY_CODE = {
         NOT_REDACTED,
         BOX_OUTSIDE,
         CONSENT_NEEDED,
+        CONSENT_TEXT_OUTDATED,
         MARKS_UNANSWERED,
         CONSENT_NOT_ACCEPTABLE,
     )

@@ -193,7 +193,10 @@ class CaseView(BaseModel):
     def of(cls, case: Case, at: datetime) -> "CaseView":
         consent = None
         if case.consent is not None:
-            problem = case.consent.problem(case.picture_revisions(), consent_texts.hashes(), at)
+            part_of_a_face = any(picture.part_of_a_face for picture in case.pictures)
+            problem = case.consent.problem(
+                case.picture_revisions(), consent_texts.hashes(), at, part_of_a_face=part_of_a_face
+            )
             consent = ConsentView(**case.consent.model_dump(exclude={"covers"}), valid=problem is None, problem=problem)
         return cls(
             **{name: getattr(case, name) for name in cls.model_fields if name not in ("pictures", "consent")},

@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from services.moderation.domain.coverage import painted_part
 from services.moderation.domain.values import FirstApproval, Picture
 from shared.events import Box, Frame, RegionKind
-
-FACE_MARGIN = 0.25
-"""Part of each side by which a face reaches beyond its box: hair line, chin and ears are painted with it."""
+from shared.openings import shows_part_of_a_face
 
 FACE_COVERED_PART = 0.8
 """A face is covered where this much of the machine's box is: people draw closer than the machine, but not half."""
@@ -20,13 +18,7 @@ FACE_COVERED_PART = 0.8
 
 def needs_second_moderator(picture: Picture) -> bool:
     """Whether a clinical region of the picture meets a face, or a face that the machine once saw has no paint."""
-    opened = any(
-        region.kind is RegionKind.FACE and _meets(clinical, region.box)
-        for frame in picture.frames
-        for clinical in frame.clinical
-        for region in (*frame.regions, *frame.residual)
-    )
-    return opened or any(uncovered_faces(picture, frame) for frame in picture.frames)
+    return any(shows_part_of_a_face(frame) or uncovered_faces(picture, frame) for frame in picture.frames)
 
 
 def uncovered_faces(picture: Picture, frame: Frame) -> tuple[Box, ...]:
@@ -47,15 +39,3 @@ def agreed(first: FirstApproval | None, moderator_id: str, pictures: dict[str, i
 
 def _faces(frame: Frame) -> Iterable[Box]:
     return (region.box for region in frame.regions if region.kind is RegionKind.FACE)
-
-
-def _meets(clinical: Box, face: Box) -> bool:
-    across, down = round(face[2] * FACE_MARGIN), round(face[3] * FACE_MARGIN)
-    left, right = face[0] - across, face[0] + face[2] + across
-    top, bottom = face[1] - down, face[1] + face[3] + down
-    return (
-        clinical[0] < right
-        and clinical[0] + clinical[2] > left
-        and clinical[1] < bottom
-        and clinical[1] + clinical[3] > top
-    )
