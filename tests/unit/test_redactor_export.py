@@ -73,7 +73,11 @@ def planted() -> bytes:
     table = Dataset()
     table.LUTDescriptor, table.LUTData, table.LUTExplanation = [4, 0, 8], [0, 80, 160, 255], "QUIXADA"
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
-    dataset.VOILUTSequence = Sequence([table])
+    words = Dataset()  # as stored: two bytes an entry, and more bytes than entries
+    words.LUTDescriptor = [2, 0, 16]
+    words["LUTDescriptor"].VR = "US"
+    words.add_new("LUTData", "OW", b"\x00\x00\xff\xff" + SECRET + b"\0")
+    dataset.VOILUTSequence, dataset.ModalityLUTSequence = Sequence([table]), Sequence([words])
     icon = Dataset()
     icon.Rows = icon.Columns = 4
     icon.BitsAllocated, icon.SamplesPerPixel, icon.PixelRepresentation = 8, 1, 0
@@ -102,6 +106,20 @@ class TestHeader:
         assert SECRET not in out
         assert b"INES" not in out
         assert out[:128] == bytes(128)
+
+    def test_a_table_keeps_its_entries(self) -> None:
+        found = exported(planted())
+        assert found.VOILUTSequence[0].LUTData == [0, 80, 160, 255]
+        assert found.ModalityLUTSequence[0].LUTData == b"\x00\x00\xff\xff"
+
+    @pytest.mark.parametrize("data", [b"\1\2\3\0", b"\1\0\2\0\3\0"])
+    def test_a_table_of_bytes_is_cut_where_it_ends_however_it_is_packed(self, data: bytes) -> None:
+        dataset, table = sample(), Dataset()
+        table.LUTDescriptor = [3, 0, 8]
+        table["LUTDescriptor"].VR = "US"
+        table.add_new("LUTData", "OW", data)
+        dataset.VOILUTSequence = Sequence([table])
+        assert exported(dicom.written(dataset)).VOILUTSequence[0].LUTData == data
 
     def test_what_identified_the_study_is_gone_or_empty(self) -> None:
         before, after = sample(), exported(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes())

@@ -153,10 +153,19 @@ def _number(value: Any) -> Any:
 
 
 def _table(item: Dataset) -> Dataset:
-    """A look-up table without its explanation, which is free text."""
+    """A look-up table without its explanation, which is free text, and without what its data hold behind the last
+    entry. Raises ValueError where it is malformed."""
+    entries, first, depth = (int(value) for value in item.LUTDescriptor)
+    length, data = entries or 65536, item.LUTData
+    if isinstance(data, bytes):
+        # 8-bit tables come packed, two to a word, or one to a word: see `levels`.
+        size = length if depth <= 8 and len(data) < 2 * length else 2 * length
+        data = data[:size] + b"\0" * (size % 2)
+    else:
+        data = [int(value) for value in (data if item["LUTData"].VM > 1 else [data])][:length]
     kept = Dataset()
-    kept["LUTDescriptor"] = item["LUTDescriptor"]
-    kept["LUTData"] = item["LUTData"]
+    kept.add_new("LUTDescriptor", item["LUTDescriptor"].VR, [entries, first, depth])
+    kept.add_new("LUTData", item["LUTData"].VR, data)
     if "ModalityLUTType" in item:
         kept.ModalityLUTType = item.ModalityLUTType if item.ModalityLUTType in ("HU", "OD", "US") else "US"
     return kept
