@@ -1,8 +1,10 @@
 """DICOM export: nothing planted in a header survives, pixels keep their meaning, and the labels tell the truth."""
 
 import io
+import traceback
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pydicom
 import pytest
@@ -14,6 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from typer.testing import CliRunner
 
+from services.redactor import export
 from services.redactor.__main__ import app
 from services.redactor.domain import Reason, Unreadable
 from services.redactor.export import Exporter, painted_samples
@@ -239,6 +242,38 @@ class TestCommand:
         found = pydicom.dcmread(io.BytesIO(out.data))
         assert found.SOPInstanceUID == out.uid
         assert (pixel_array(found) != pixel_array(pydicom.dcmread(io.BytesIO(data)))).any()
+
+    def test_text_that_only_another_window_shows_is_covered(self, redactor: Redactor) -> None:
+        """The stored samples go out, and a viewer may window them as it likes."""
+        samples = np.full((480, 640), 1000, np.uint16)
+        letters = np.zeros((480, 640), np.uint8)
+        cv2.putText(letters, "QUIXADA INES 1961", (60, 240), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 255, 3)
+        samples[letters > 127] = 1900
+        samples[:40] = 0
+        dataset = sample()
+        dataset.Rows, dataset.Columns = samples.shape
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+        dataset.WindowCenter, dataset.WindowWidth = 200, 400
+        if "PixelPaddingValue" in dataset:
+            del dataset.PixelPaddingValue
+        dataset.PixelData = samples.tobytes()
+        out = Exporter(redactor).export(dicom.written(dataset))
+        left = pixel_array(pydicom.dcmread(io.BytesIO(out.data)))
+        assert (left[letters > 127] == 1900).mean() < 0.02
+        assert out.boxes > 0
+
+    def test_a_file_that_nobody_foresaw_is_refused_and_nothing_of_it_is_quoted(
+        self, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object, **__: object) -> None:
+            raise ValueError("could not convert QUIXADA")
+
+        monkeypatch.setattr(export, "deidentified", broken)
+        with pytest.raises(Unreadable) as refused:
+            Exporter(redactor).export((SAMPLES / "dicom.dcm").read_bytes())
+        assert (refused.value.reason, refused.value.detail) == (Reason.DECODER_FAILED, "ValueError")
+        assert "QUIXADA" not in "".join(traceback.format_exception(refused.value))
 
     def test_a_photo_is_no_dicom(self, redactor: Redactor) -> None:
         with pytest.raises(Unreadable) as refused:
