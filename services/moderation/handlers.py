@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from services.moderation.store import Reviews
 from shared.auth import Members
 from shared.bus import Received
-from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
+from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged, MemberStatus, Role
 
 ForgetLetters = Callable[..., Awaitable[int]]
 """Erases this service's dead letters that mention one of the ids given (`Bus.purge_dead_letters`)."""
@@ -42,6 +42,14 @@ class Handlers:
             await self._forget_letters(event.case_id, *event.picture_ids)
 
     async def on_member_changed(self, received: Received[MemberChanged]) -> None:
-        """Keeps the local record by which a suspended moderator is stopped; the higher version wins."""
-        if received.event is not None:
-            await self._members.apply(received.event)
+        """Keeps the local record by which a suspended moderator is stopped; the higher version wins.
+
+        First approvals of who may moderate no more fall, each time the message is seen: a crash in between is made
+        up for. What counts is the newest record, not this message.
+        """
+        if received.event is None:
+            return
+        await self._members.apply(received.event)
+        newest = await self._members.state(received.event.member_id)
+        if newest is None or newest.status is not MemberStatus.VERIFIED or Role.MODERATOR not in newest.roles:
+            await self._reviews.moderator_gone(received.event.member_id)

@@ -100,6 +100,12 @@ class Reviews:
 
         await self._mongo.transaction(write)
 
+    async def moderator_gone(self, moderator_id: str) -> None:
+        """Drop this member's first approvals that wait for a second moderator. May be repeated."""
+        waiting = {"state": ReviewState.WAITING.value, "first_approved_by": moderator_id}
+        for found in await self._reviews.find(waiting, {"_id": 1}).to_list(None):
+            await self.change(found["_id"], lambda review: review.moderator_gone(moderator_id))
+
     async def queue(self, moderator_id: str, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
         """Reviews that this moderator could claim, oldest submission first, and the cursor of the next page.
 

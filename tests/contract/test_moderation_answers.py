@@ -8,7 +8,17 @@ import httpx
 import pytest
 
 from deploy.local import Platform
-from shared.events import CaseApproved, PictureKind, RedactionRequested, Region, RegionKind
+from shared.events import (
+    CaseApproved,
+    MemberChanged,
+    MemberStatus,
+    PictureKind,
+    Profession,
+    RedactionRequested,
+    Region,
+    RegionKind,
+    Role,
+)
 from tests.moderation_service import START, Moderation, moderation_service, queued, slug
 
 pytestmark = pytest.mark.platform
@@ -159,6 +169,56 @@ async def test_part_of_a_face_is_published_by_two_different_moderators(moderatio
     assert acts == [("first_approved", "ann"), ("approved", "bob")]
     assert audit["items"][-1]["detail"]["first_moderator"] == "ann"
     assert audit["whole"] is True
+
+
+async def first_approved(moderation: Moderation) -> str:
+    """A case that Ann has approved and that waits for a second moderator."""
+    case_id, picture_id = await photo(moderation, regions=(FACE,), clinical=(EYE,))
+    async with moderation.client("ann") as ann:
+        await look(ann, case_id)
+        decision = {"revision": 1, "decision": "publish", "marks": NONE}
+        await ann.put(f"/cases/{case_id}/pictures/{picture_id}/decision", json=decision)
+        assert (await ann.post(f"/cases/{case_id}/approval")).status_code == 202
+    return case_id
+
+
+async def test_a_first_approval_is_taken_back(moderation: Moderation) -> None:
+    case_id = await first_approved(moderation)
+    approval = f"/cases/{case_id}/approval"
+    async with moderation.client("ann") as ann, moderation.client("bob") as bob:
+        refused = await bob.delete(approval, headers={"accept-language": "fr"})
+        assert (refused.status_code, slug(refused)) == (409, "no-first-approval")
+        assert "première approbation" in refused.json()["detail"]
+        assert (await bob.delete(f"/cases/{uuid.uuid4()}/approval")).status_code == 404
+        assert (await ann.delete(approval)).status_code == 204
+        item = await queue_item(ann, case_id)
+        assert (item["needs_second_moderator"], item["first_approved_at"]) == (True, None)
+        again = await ann.delete(approval)
+        assert (again.status_code, slug(again)) == (409, "no-first-approval")
+    assert (await moderation.acts(case_id))[-2:] == ["first_approved", "approval_withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("status", "roles", "falls"),
+    [
+        (MemberStatus.SUSPENDED, (Role.MEMBER, Role.MODERATOR), True),
+        (MemberStatus.VERIFIED, (Role.MEMBER,), True),
+        (MemberStatus.VERIFIED, (Role.MEMBER, Role.MODERATOR), False),
+    ],
+)
+async def test_a_first_approval_falls_with_its_moderator(
+    moderation: Moderation, status: MemberStatus, roles: tuple[Role, ...], falls: bool
+) -> None:
+    case_id = await first_approved(moderation)
+    left = MemberChanged(
+        member_id="ann", version=9, status=status, roles=roles, profession=Profession.PHYSICIAN, pseudonym="Ann"
+    )
+    try:
+        await moderation.tell(left)
+        async with moderation.client("bob") as bob:
+            assert ((await queue_item(bob, case_id))["first_approved_at"] is None) is falls
+    finally:
+        await moderation.mongo.db["members"].delete_one({"_id": "ann"})
 
 
 async def test_only_the_author_marks_a_clinical_region(moderation: Moderation) -> None:

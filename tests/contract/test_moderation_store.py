@@ -336,6 +336,7 @@ class TestRoutes:
                 ("PUT", "/cases/x/pictures/y/boxes"),
                 ("PUT", "/cases/x/pictures/y/decision"),
                 ("POST", "/cases/x/approval"),
+                ("DELETE", "/cases/x/approval"),
                 ("POST", "/cases/x/rejection"),
                 ("GET", "/cases/x/audit"),
             ):

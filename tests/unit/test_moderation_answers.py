@@ -11,8 +11,11 @@ from services.moderation.domain import (
     BadAnswers,
     BadBoxes,
     BoxFault,
+    CaseGone,
     FirstApproval,
     MarksUnanswered,
+    NoFirstApproval,
+    NotWaiting,
     ProposalAnswer,
     ProposalNotCovered,
     ProposalsUnanswered,
@@ -399,6 +402,57 @@ class TestSecondModerator:
         review.take("second", "claim-2", NOW)
         review.read("second", NOW, 4, "text-hash")
         look(review, "p1", moderator="second")
+        assert isinstance(decide_and_approve(review, "second"), FirstApproval)
+
+    def test_the_first_takes_the_approval_back_and_may_decide_anew(self) -> None:
+        review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
+        decide_and_approve(review, "mod")
+        review.withdraw_approval("mod")
+        assert (review.state, review.first_approval, acts(review)[-1]) == (
+            ReviewState.WAITING,
+            None,
+            ActKind.APPROVAL_WITHDRAWN,
+        )
+        assert (review.acts[-1].actor, review.acts[-1].version, review.outgoing) == ("mod", 3, [])
+        claim(review, "mod")
+        assert isinstance(decide_and_approve(review, "mod"), FirstApproval)
+
+    def test_an_approval_taken_back_does_not_count_for_the_second_who_is_at_work(self) -> None:
+        review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
+        decide_and_approve(review, "mod")
+        claim(review, "second")
+        review.withdraw_approval("mod")
+        assert review.acts[-1].claim_id is None, "the claim is the second's"
+        again = decide_and_approve(review, "second")
+        assert isinstance(again, FirstApproval)
+        assert (again.moderator_id, review.outgoing) == ("second", [])
+
+    def test_only_the_first_takes_back_and_only_while_nobody_has_published(self) -> None:
+        review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
+        with pytest.raises(NoFirstApproval):
+            review.withdraw_approval("mod")
+        decide_and_approve(review, "mod")
+        with pytest.raises(NoFirstApproval):
+            review.withdraw_approval("second")
+        claim(review, "second")
+        decide_and_approve(review, "second")
+        with pytest.raises(NotWaiting):
+            review.withdraw_approval("mod")
+        review.on_withdrawn(withdrawn("p1"))
+        with pytest.raises(CaseGone):
+            review.withdraw_approval("mod")
+
+    def test_the_approval_of_who_may_moderate_no_more_does_not_count(self) -> None:
+        review = review_with(painted(regions=(FACE,), clinical=(EYE,)))
+        decide_and_approve(review, "mod")
+        before = len(review.acts)
+        review.moderator_gone("somebody else")
+        assert (review.first_approval is None, len(review.acts)) == (False, before)
+        review.moderator_gone("mod")
+        review.moderator_gone("mod")
+        assert (review.first_approval, len(review.acts)) == (None, before + 1)
+        assert (review.acts[-1].actor, review.acts[-1].detail["first_moderator"]) == ("system", "mod")
+        claim(review, "second")
         assert isinstance(decide_and_approve(review, "second"), FirstApproval)
 
     def test_a_withdrawal_forgets_who_approved_first(self) -> None:

@@ -341,6 +341,23 @@ class Moderation(RuleBasedStateMachine):
                     assert {who for who, *what in self.first if tuple(what) == seen} - {moderator}
         assert published.keys() <= {wanted.picture_id for wanted in self.submission.pictures}
 
+    @rule(moderator=st.sampled_from(MODERATORS), gone=st.booleans())
+    def withdraw_approval(self, moderator: str, gone: bool) -> None:
+        try:
+            if gone:
+                self.review.moderator_gone(moderator)
+            else:
+                self.review.withdraw_approval(moderator)
+        except Refusal:
+            return
+        self.first = {given for given in self.first if given[0] != moderator}
+
+    @rule(order=st.permutations(MODERATORS[:2]), gone=st.booleans())
+    def the_first_takes_it_back_while_the_second_looks(self, order: list[str], gone: bool) -> None:
+        self.look_at_everything_decide_and_approve(order[0], "", None)
+        self.withdraw_approval(order[0], gone)
+        self.look_at_everything_decide_and_approve(order[1], "", None)
+
     @rule(moderator=st.sampled_from(MODERATORS), outcome=st.sampled_from(RejectOutcome))
     def reject(self, moderator: str, outcome: RejectOutcome) -> None:
         held, emitted = self.holds(moderator), len(self.review.outgoing)

@@ -36,6 +36,7 @@ class ActKind(StrEnum):
     BOXES_CHANGED = "boxes_changed"
     DECIDED = "decided"
     FIRST_APPROVED = "first_approved"
+    APPROVAL_WITHDRAWN = "approval_withdrawn"
     APPROVED = "approved"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"

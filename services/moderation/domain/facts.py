@@ -122,13 +122,17 @@ class Facts(BaseModel):
         revision: int | None = None,
         frame: int | None = None,
         detail: Detail | None = None,
+        claimed: bool = True,
     ) -> None:
-        """Note an act for the audit chain, with the claim and the submission under which it happened."""
+        """Note an act for the audit chain, with the claim and the submission under which it happened.
+
+        `claimed` False: an act without a claim; the running one, if any, is somebody else's.
+        """
         self.acts.append(
             Act(
                 act=act,
                 actor=actor,
-                claim_id=self.claim.claim_id if self.claim else None,
+                claim_id=self.claim.claim_id if self.claim and claimed else None,
                 version=version or (self.submission.version if self.submission else None),
                 picture_id=picture_id,
                 revision=revision,

@@ -132,6 +132,10 @@ class SecondModeratorNeeded(Refusal):
     """This moderator has approved the case; a picture of it needs the approval of somebody else as well."""
 
 
+class NoFirstApproval(Refusal):
+    """This moderator has given no first approval that still waits for a second moderator."""
+
+
 class Undecided(Refusal):
     """These pictures have no decision yet."""
 

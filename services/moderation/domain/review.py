@@ -16,7 +16,7 @@ from services.moderation.domain.announcements import (
     repainting,
 )
 from services.moderation.domain.answers import about_answers, about_covered, check_answers
-from services.moderation.domain.audit import ActKind, Detail
+from services.moderation.domain.audit import SYSTEM, ActKind, Detail
 from services.moderation.domain.boxes import complete_boxes
 from services.moderation.domain.facts import Facts
 from services.moderation.domain.reasons import ReasonCode
@@ -26,6 +26,7 @@ from services.moderation.domain.refusals import (
     ClaimedByAnother,
     ClaimNeeded,
     ConsentMissing,
+    NoFirstApproval,
     NotWaiting,
     OwnCase,
     PictureNotSeen,
@@ -266,6 +267,20 @@ class Review(Facts):
         self._act(ActKind.APPROVED, moderator_id, detail=detail)
         return self._close(moderator_id, now, RoundOutcome.APPROVED, (), first)
 
+    def withdraw_approval(self, moderator_id: str) -> None:
+        """Take back one's first approval while no second moderator has approved; the case stays in the queue, as
+        before that approval. A colleague who has claimed it meanwhile keeps it. Raises NoFirstApproval.
+        """
+        self._waiting()
+        if self.first_approval is None or self.first_approval.moderator_id != moderator_id:
+            raise NoFirstApproval
+        self._forget_first_approval(moderator_id, {})
+
+    def moderator_gone(self, moderator_id: str) -> None:
+        """A member may moderate no more: a first approval of theirs that waits for a second counts no more either."""
+        if self.first_approval and self.first_approval.moderator_id == moderator_id:
+            self._forget_first_approval(SYSTEM, {"because": "moderator_gone", "first_moderator": moderator_id})
+
     def reject(self, moderator_id: str, now: datetime, outcome: RejectOutcome, reasons: Sequence[ReasonCode]) -> Round:
         """Decline the case, or send it back for changes, with at least one reason.
 
@@ -350,6 +365,10 @@ class Review(Facts):
         )
         self.claim = None
         return self.first_approval
+
+    def _forget_first_approval(self, actor: str, detail: Detail) -> None:
+        self.first_approval = None
+        self._act(ActKind.APPROVAL_WITHDRAWN, actor, claimed=False, detail=detail)
 
     def _close(
         self,

@@ -93,7 +93,8 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
     async def approve(case_id: CaseId, moderator: Moderator, response: Response) -> AnswerShown:
         """Publish the case: the text that you have read and the pictures that you decided to publish.
 
-        202 with the outcome `first_approved` where a picture needs a second moderator and you are the first.
+        202 with the outcome `first_approved` where a picture needs a second moderator and you are the first. You can
+        take such an approval back until the second has approved (DELETE).
         """
         with refusals_told(case_id):
             before = await reviews.change(case_id, lambda review: answered_or_held(review, moderator))
@@ -109,6 +110,14 @@ def case_routes(reviews: Reviews, contents: Contents, guard: Guard) -> APIRouter
         shown = AnswerShown.of(case_id, said)
         CASES_DECIDED.labels(shown.outcome).inc()
         return shown
+
+    @router.delete("/cases/{case_id}/approval", status_code=204)
+    async def withdraw_approval(case_id: CaseId, moderator: Moderator) -> Response:
+        """Take your first approval back while the second moderator has not approved: the case is in the queue again,
+        for you too. 409 where no first approval of yours is waiting."""
+        with refusals_told(case_id):
+            await reviews.change(case_id, lambda review: review.withdraw_approval(moderator.member_id))
+        return Response(status_code=204)
 
     @router.post("/cases/{case_id}/rejection")
     async def reject(case_id: CaseId, asked: RejectionAsked, moderator: Moderator) -> AnswerShown:

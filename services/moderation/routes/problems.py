@@ -18,6 +18,7 @@ from services.moderation.domain import (
     ClaimNeeded,
     ConsentMissing,
     MarksUnanswered,
+    NoFirstApproval,
     NotWaiting,
     OwnCase,
     PictureNotSeen,
@@ -182,9 +183,22 @@ SECOND_MODERATOR_NEEDED = ProblemKind(
     Text(en="Another moderator has to look now", fr="C'est à un autre modérateur de regarder"),
     Text(
         en="You have approved this case. A picture of it shows a face or part of one, so a second moderator has to "
-        "approve it too. Take another case from the queue.",
+        "approve it too. Take another case from the queue, or take your approval back "
+        "(DELETE /cases/{case_id}/approval).",
         fr="Vous avez approuvé ce cas. Une de ses images montre un visage ou une partie d'un visage : un deuxième "
-        "modérateur doit aussi l'approuver. Prenez un autre cas dans la file.",
+        "modérateur doit aussi l'approuver. Prenez un autre cas dans la file, ou retirez votre approbation "
+        "(DELETE /cases/{case_id}/approval).",
+    ),
+)
+NO_FIRST_APPROVAL = ProblemKind(
+    "no-first-approval",
+    409,
+    Text(en="There is no approval to take back", fr="Il n'y a pas d'approbation à retirer"),
+    Text(
+        en="No first approval of yours is waiting for a second moderator on this case: you gave none, it was taken "
+        "back, or a picture has changed since. Claim the case if you want to decide.",
+        fr="Aucune première approbation de votre part n'attend un deuxième modérateur pour ce cas : vous n'en avez pas "
+        "donné, elle a été retirée, ou une image a changé depuis. Prenez le cas en charge si vous voulez décider.",
     ),
 )
 PICTURES_UNDECIDED = ProblemKind(
@@ -294,7 +308,7 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
     TextMissing: TEXT_MISSING,
     ConsentMissing: CONSENT_MISSING,
     MarksUnanswered: MARKS_UNANSWERED,
-    SecondModeratorNeeded: SECOND_MODERATOR_NEEDED,
+    NoFirstApproval: NO_FIRST_APPROVAL,
 }
 
 
@@ -323,6 +337,8 @@ def problem_of(refusal: Refusal, case_id: str) -> Problem | RequestValidationErr
             return _wrong_at(place, box_fault, BOX_FAULTS[box_fault])
         case BadAnswers(fault=answer_fault, place=place):
             return _wrong_at(place, answer_fault, ANSWER_FAULTS[answer_fault])
+        case SecondModeratorNeeded():
+            return SECOND_MODERATOR_NEEDED(case_id=case_id)
         case TextNotSeen():
             return TEXT_NOT_SEEN(case_id=case_id)
     return _SIMPLE[type(refusal)]()
