@@ -4,12 +4,14 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from services.redactor.inference import Engine, EngineKind, Tensor, chosen, make_engine, onnx_file
+from services.redactor.inference.on_openvino import OpenVinoNetwork
 from services.redactor.weights import (
     CENTERFACE,
     DEFAULT_DIRECTORY,
@@ -132,3 +134,12 @@ def test_a_rest_gives_back_the_memory_of_a_great_picture() -> None:
     command = [sys.executable, "-c", script, str(DEFAULT_DIRECTORY), TEXT_DETECTION]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(done.stdout) > 40
+
+
+@pytest.mark.parametrize("given", [[], [np.empty((0, 1, 0, 0), np.float32)], [np.empty((1, 1, 0, 7), np.float32)]])
+def test_an_empty_map_is_want_of_memory_and_not_a_picture_without_findings(given: list[Tensor]) -> None:
+    """OpenVINO gives one, and no error, where it may claim no more memory."""
+    network = OpenVinoNetwork(mock.Mock(), Path("none"))
+    network._request.infer.return_value = dict(enumerate(given))
+    with pytest.raises(MemoryError, match="insufficient memory"):
+        network.run(some_pictures(1, 32, 32))

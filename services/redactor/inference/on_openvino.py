@@ -72,7 +72,11 @@ class OpenVinoNetwork:
 
     def run(self, batch: Tensor) -> Sequence[Tensor]:
         found = self._request.infer([np.ascontiguousarray(batch)], share_inputs=True)
-        return [np.array(each) for each in found.values()]
+        outputs = [np.array(each) for each in found.values()]
+        # Where a worker's address space is used up, OpenVINO may give an empty map and no error.
+        if not outputs or any(len(each) != len(batch) or not each.size for each in outputs):
+            raise MemoryError("insufficient memory: the engine gave an empty map")
+        return outputs
 
     def release(self) -> None:
         """Give back the memory of maps between layers, 300 MB after a radiograph; the next run claims it anew."""
