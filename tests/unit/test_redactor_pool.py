@@ -5,6 +5,8 @@ import io
 import os
 import signal
 import sys
+import traceback
+import types
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image
 
 from services.redactor.domain import Reason, Unreadable
+from services.redactor.pixels import pool as pools
 from services.redactor.pixels.pool import Limits, PixelPool
 from services.redactor.weights import DEFAULT_DIRECTORY, WeightsMissing, missing
 from tests import pictures
@@ -25,14 +28,14 @@ MakePool = Callable[[Limits], PixelPool]
 
 @pytest.fixture
 async def make_pool() -> AsyncIterator[MakePool]:
-    pools: list[PixelPool] = []
+    opened: list[PixelPool] = []
 
     def make(limits: Limits) -> PixelPool:
-        pools.append(PixelPool(DEFAULT_DIRECTORY, workers=1, limits=limits))
-        return pools[-1]
+        opened.append(PixelPool(DEFAULT_DIRECTORY, workers=1, limits=limits))
+        return opened[-1]
 
     yield make
-    for pool in pools:
+    for pool in opened:
         pool.close()
 
 
@@ -122,3 +125,26 @@ def _until_busy(pid: int) -> None:
     start = process.cpu_times().user
     while process.cpu_times().user < start + 0.1:
         process.cpu_percent(0.01)
+
+
+@pytest.mark.parametrize("refusal", [None, Unreadable(Reason.TRUNCATED, "OSError")])
+def test_what_a_decoder_said_stays_in_the_worker(monkeypatch: pytest.MonkeyPatch, refusal: Unreadable | None) -> None:
+    """The pool sends an error's whole history to the service, as text, and a log may write it."""
+
+    class Broken:
+        engine = types.SimpleNamespace(rest=lambda: None)
+
+        def redact(self, *_: object) -> None:
+            try:
+                raise ValueError("value QUIXADA is not valid")
+            except ValueError as error:
+                if refusal is not None:
+                    raise refusal from error
+                raise
+
+    monkeypatch.setattr(pools, "_redactor", Broken())
+    with pytest.raises(Unreadable) as refused:
+        pools._redact(b"", None, None, None, 60.0)
+    expected = (Reason.TRUNCATED, "OSError") if refusal else (Reason.DECODER_FAILED, "ValueError")
+    assert (refused.value.reason, refused.value.detail) == expected
+    assert "QUIXADA" not in "".join(traceback.format_exception(refused.value))

@@ -264,18 +264,21 @@ def _redact(
     try:
         redacted = _redactor.redact(data, boxes, kind, allow, clinical)
         return redacted, _redactor.engine.rest()
-    except MemoryError as error:
-        raise Unreadable(Reason.MEMORY_LIMIT) from error
-    except (Unreadable, InferenceLost):
+    # The pool sends an error's history along, as text, and a decoder's words may be a name: none leaves the worker.
+    except MemoryError:
+        raise Unreadable(Reason.MEMORY_LIMIT) from None
+    except Unreadable as error:
+        raise Unreadable(error.reason, error.detail) from None
+    except InferenceLost:
         raise
     except InferenceFailed as error:
         if _out_of_memory(error):
-            raise Unreadable(Reason.MEMORY_LIMIT) from error
+            raise Unreadable(Reason.MEMORY_LIMIT) from None
         raise
     except Exception as error:
         if _out_of_memory(error):
-            raise Unreadable(Reason.MEMORY_LIMIT) from error
-        raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from error
+            raise Unreadable(Reason.MEMORY_LIMIT) from None
+        raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _redactor.engine.rest()
