@@ -50,6 +50,8 @@ HANDLING = Histogram(
 )
 PUBLISHED = Counter("consilium_events_published_total", "Messages acknowledged by Kafka", ["topic"])
 
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # as the topics' max.message.bytes; a larger event could never leave the outbox
+
 # A consumer that waits this long for a dependency hands the message back, so that the group sees it polling.
 HAND_BACK_AFTER_S = 60.0
 
@@ -228,7 +230,7 @@ class Bus:
             client_id=f"consilium-{self.service}",
             enable_idempotence=True,  # sets acks=all; the library's default acks=1 loses what one broker had
             allow_auto_create_topics=False,
-            max_request_size=4 * 1024 * 1024,
+            max_request_size=MAX_MESSAGE_BYTES,
             graceful_timeout=self._settings.shutdown_grace_s,
             apply_types=False,
             logger=logging.getLogger("faststream"),

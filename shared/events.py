@@ -29,6 +29,11 @@ Revision = Annotated[int, Field(ge=1)]
 Version = Annotated[int, Field(ge=1)]
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels of the upright, full-size picture."""
+MAX_BOXES = 3_000
+"""Regions that a person may list for one picture, all frames. Written out one takes 110 bytes at most, so that the
+lists of ten pictures, which one `case.uploaded` carries, stay below Kafka's limit (`bus.MAX_MESSAGE_BYTES`)."""
+
+
 Note = Annotated[str, StringConstraints(max_length=80, pattern=r"^[a-z_]+(:[0-9]+)?$")]
 """What the redactor remarks about a file: a code and at most one number, as in `first_frame_of:12`. No free text."""
 

@@ -14,8 +14,11 @@ MAX_FRAMES = 50
 """Frames that are read from one DICOM file; a longer one is refused, never cut silently."""
 
 
-MAX_REGIONS = 4_000
-"""Regions of one picture, all frames: more would not fit into one message of a megabyte."""
+MAX_REGIONS = 2_500
+"""Regions of one picture, all frames, and as many each of its proposals and of what is residual.
+
+With 110 bytes each the three lists fill 0.8 MB of a message. The bound comes from elsewhere: the author may give back
+the list with boxes added (`events.MAX_BOXES`), and the lists of ten pictures travel in one message of 4 MB."""
 
 
 class Reason(StrEnum):
@@ -183,17 +186,38 @@ def merged(regions: Sequence[Region], *, shared_part: float = 0.5) -> list[Regio
 
 
 def bounded(regions: Sequence[Region], limit: int) -> list[Region]:
-    """At most `limit` regions: where there are more (a page of print), neighbours in reading order become one."""
+    """At most `limit` regions, and one of each kind at least: where there are more (a page of print), neighbours in
+    reading order become one, first those of the most frequent kind.
+
+    Kinds are never joined: the paint of a face has openings, and that of a name across it has none.
+    """
+    by_kind = {
+        kind: sorted((each for each in regions if each.kind is kind), key=lambda each: (each.box[1], each.box[0]))
+        for kind in sorted({each.kind for each in regions})
+    }
+    together = dict.fromkeys(by_kind, 1)
+    while sum(groups := [-(-len(by_kind[kind]) // together[kind]) for kind in by_kind]) > limit > 0 and max(groups) > 1:
+        together[list(by_kind)[groups.index(max(groups))]] += 1
+    if max(together.values(), default=1) == 1:
+        return list(regions)
+    return [
+        _joined(of_kind[start : start + together[kind]])
+        for kind, of_kind in by_kind.items()
+        for start in range(0, len(of_kind), together[kind])
+    ]
+
+
+def surest(regions: Sequence[Region], limit: int) -> list[Region]:
+    """At most `limit` regions, for a list that is shown and not painted: faces first, then the surest of the others."""
     if len(regions) <= limit:
         return list(regions)
-    ordered = sorted(regions, key=lambda region: (region.kind.value, region.box[1], region.box[0]))
-    together = -(-len(ordered) // limit)
-    return [_joined(ordered[start : start + together]) for start in range(0, len(ordered), together)]
+    first = sorted(regions, key=lambda each: (each.kind is not RegionKind.FACE, -each.score, each.box))
+    return first[:limit]
 
 
 def _joined(regions: Sequence[Region]) -> Region:
     left, top = min(each.box[0] for each in regions), min(each.box[1] for each in regions)
     right = max(each.box[0] + each.box[2] for each in regions)
     bottom = max(each.box[1] + each.box[3] for each in regions)
-    surest = max(regions, key=lambda region: region.score)
-    return surest.model_copy(update={"box": (left, top, right - left, bottom - top)})
+    best = max(regions, key=lambda region: region.score)
+    return best.model_copy(update={"box": (left, top, right - left, bottom - top)})

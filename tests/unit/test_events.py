@@ -8,16 +8,25 @@ import pytest
 from pydantic import ValidationError
 
 from docs import generate
+from services.ingest.domain.case import MAX_PICTURES
+from services.ingest.routes.views import MAX_CLINICAL_PER_FRAME
+from services.redactor.domain import MAX_FRAMES, MAX_REGIONS
+from shared.bus import MAX_MESSAGE_BYTES
 from shared.envelope import Undecodable, decode, message_of, tombstone_of
 from shared.events import (
     CONSUMES,
     EVENTS,
     GROUPS,
+    MAX_BOXES,
     CaseRedacted,
     CaseSubmitted,
     CaseUploaded,
     CaseWithdrawn,
     Event,
+    Frame,
+    FrameBoxes,
+    Region,
+    RegionKind,
     partition_for,
 )
 
@@ -148,3 +157,43 @@ def test_no_event_can_carry_a_name_a_file_name_or_a_key() -> None:
 
 def test_the_published_documents_are_fresh() -> None:
     assert generate.stale() == [], "run `make docs`"
+
+
+class TestTheLargest:
+    """No event may outgrow what Kafka takes: it could never leave the outbox, nor what comes after it."""
+
+    FOUND = Region(
+        kind=RegionKind.TATTOO, box=(10_000, 10_000, 10_000, 10_000), score=0.123, detector="blazeface-full-range-0.6.0"
+    )
+    ROOM = MAX_MESSAGE_BYTES * 9 // 10
+
+    def clip(self) -> list[FrameBoxes]:
+        """A picture of fifty frames with all the boxes that a person may list."""
+        boxes, clinical = (self.FOUND,) * (MAX_BOXES // MAX_FRAMES), (self.FOUND.box,) * MAX_CLINICAL_PER_FRAME
+        return [FrameBoxes(frame=index, boxes=boxes, clinical=clinical) for index in range(MAX_FRAMES)]
+
+    def test_ten_pictures_with_all_the_boxes_that_a_person_may_list(self) -> None:
+        event = sample(CaseUploaded)
+        assert isinstance(event, CaseUploaded)
+        full = event.pictures[0].model_copy(update={"boxes": tuple(self.clip())})
+        largest = event.model_copy(update={"pictures": (full,) * MAX_PICTURES})
+        assert MAX_BOXES * MAX_PICTURES * 90 < len(largest.to_json()) < self.ROOM
+
+    def test_a_clip_full_of_regions_proposals_and_what_is_residual(self) -> None:
+        event = sample(CaseRedacted)
+        assert isinstance(event, CaseRedacted)
+        assert MAX_REGIONS < MAX_BOXES, "a person must be able to add boxes to a full list"
+        frames = tuple(
+            Frame(
+                index=each.frame,
+                width=10_000,
+                height=10_000,
+                regions=each.boxes,
+                residual=each.boxes,
+                proposals=each.boxes,
+                clinical=each.clinical,
+                renditions=event.frames[0].renditions[:1] * 3,
+            )
+            for each in self.clip()
+        )
+        assert len(event.model_copy(update={"frames": frames}).to_json()) < self.ROOM

@@ -12,10 +12,12 @@ from services.ingest.domain.refusals import (
     ConsentTextOutdated,
     MarksUnanswered,
     PictureUnknown,
+    TooManyBoxes,
 )
 from services.ingest.routes.problems import problem_of
 from services.ingest.routes.views import NewBoxes, NewSubmission, PreviewPicture
 from shared.events import (
+    MAX_BOXES,
     SKIN_KINDS,
     Box,
     Frame,
@@ -242,6 +244,17 @@ class TestBoxes:
         frame = Frame(index=0, width=100, height=80, regions=(FACE, BOX), clinical=(EYE,), renditions=())
         found.take_rendering(redacted(revision=2, frames=(frame,)), NOW)
         assert found.picture("picture-1").boxes == (FrameBoxes(frame=0, boxes=(FACE, BOX), clinical=(EYE,)),)
+
+    def test_a_picture_takes_as_many_boxes_as_its_events_can_carry(self) -> None:
+        many = tuple(Region(kind=RegionKind.MANUAL, box=(0, 0, 1, 1)) for _ in range(MAX_BOXES + 1))
+        assert shown().change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=many[1:])]) is not None
+        found = shown()
+        with pytest.raises(TooManyBoxes) as refused:
+            found.change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=many)])
+        assert found.picture("picture-1").boxes is None
+        problem = problem_of(refused.value)
+        assert (problem.status, problem.slug) == (422, "too-many-boxes")
+        assert NewBoxes.model_validate({"frames": [{"frame": 0, "boxes": [FACE.model_dump()] * 201}]})
 
     def test_a_frame_takes_a_few_clinical_regions(self) -> None:
         def of(count: int) -> dict[str, object]:

@@ -30,7 +30,9 @@ from services.moderation.domain import (
     Tombstone,
     Undecided,
 )
+from services.moderation.domain.boxes import complete_boxes
 from shared.events import (
+    MAX_BOXES,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
@@ -298,6 +300,15 @@ class TestDecisions:
 
 class TestBoxes:
     BOX = Region(kind=RegionKind.MANUAL, box=(10, 10, 20, 20), detector="a name typed by somebody")
+
+    def test_a_picture_takes_as_many_boxes_as_its_events_can_carry(self) -> None:
+        frame = Frame(index=0, width=100, height=80, renditions=())
+        many = tuple(Region(kind=RegionKind.MANUAL, box=(0, 0, 1, 1)) for _ in range(MAX_BOXES + 1))
+        (kept,) = complete_boxes([frame], [FrameBoxes(frame=0, boxes=many[1:])])
+        assert len(kept.boxes) == MAX_BOXES
+        with pytest.raises(BadBoxes) as refused:
+            complete_boxes([frame], [FrameBoxes(frame=0, boxes=many)])
+        assert refused.value.fault is BoxFault.TOO_MANY
 
     def test_a_new_box_list_asks_for_the_next_revision_with_complete_boxes(self) -> None:
         review = review_of("p1", "p2")

@@ -19,6 +19,7 @@ from services.redactor.domain import (
     overlap,
     padded,
     painted_boxes,
+    surest,
     without,
 )
 from shared.events import Box, Region, RegionKind
@@ -77,6 +78,32 @@ def test_bounded_regions_cover_all_that_was_found(found: list[Box], limit: int) 
     assert len(few) <= limit
     for box in found:
         assert any(overlap(box, each.box) == area(box) for each in few)
+
+
+@given(
+    st.lists(st.tuples(boxes, st.sampled_from(list(RegionKind))), min_size=20, max_size=80),
+    st.integers(len(RegionKind), 20),
+)
+def test_bounded_regions_keep_their_kinds_apart(found: list[tuple[Box, RegionKind]], limit: int) -> None:
+    few = bounded([region(box, kind) for box, kind in found], limit)
+    assert len(few) <= limit
+    for box, kind in found:
+        assert any(each.kind is kind and overlap(box, each.box) == area(box) for each in few)
+
+
+def test_a_page_of_print_joins_its_lines_and_leaves_the_faces_alone() -> None:
+    lines = [region((0, 10 * row, 100, 8)) for row in range(300)]
+    faces = [region((200, 0, 40, 40), RegionKind.FACE), region((200, 900, 40, 40), RegionKind.FACE)]
+    few = bounded([*lines, *faces], 50)
+    assert [each.box for each in few if each.kind is RegionKind.FACE] == [each.box for each in faces]
+    assert len(few) <= 50
+
+
+def test_of_a_list_that_is_only_shown_faces_stay_and_then_the_surest() -> None:
+    face, sure = region((0, 0, 9, 9), RegionKind.FACE, score=0.1), region((0, 0, 9, 9), score=0.9)
+    unsure = [region((row, 0, 9, 9), score=0.3) for row in range(9)]
+    assert surest([*unsure, sure, face], 2) == [face, sure]
+    assert surest([sure, face], 2) == [sure, face]
 
 
 def test_a_refusal_keeps_its_reason_on_the_way_out_of_a_worker_process() -> None:

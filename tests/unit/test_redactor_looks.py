@@ -113,6 +113,16 @@ def test_where_a_person_set_the_boxes_the_second_look_only_reports(make: MakeRed
     assert not is_grey(shown, NAME.box)
 
 
+def test_what_is_residual_is_bounded_and_names_the_surest(make: MakeRedactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "MAX_REGIONS", 2)
+    scores = (0.5, 0.9, 0.7)
+    seen = [
+        NAME.model_copy(update={"box": (20, 40 * row, 160, 24), "score": score}) for row, score in enumerate(scores)
+    ]
+    (frame,) = make(Scripted([], [seen])).redact(png(), {0: []}).frames
+    assert [each.score for each in frame.residual] == [0.9, 0.7]
+
+
 def test_the_second_look_sees_the_picture_scaled_and_shifted_and_says_where_in_the_whole(make: MakeRedactor) -> None:
     script = Scripted(again=[[NAME]])
     (found,) = make(script).look_again(noise(), [], PictureKind.XRAY)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.ingest.domain.refusals import BoxOutside
-from shared.events import Box, Frame, FrameBoxes, Region
+from services.ingest.domain.refusals import BoxOutside, TooManyBoxes
+from shared.events import MAX_BOXES, Box, Frame, FrameBoxes, Region
 
 
 def complete_boxes(shown: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
@@ -12,7 +12,7 @@ def complete_boxes(shown: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tupl
     An omission so never uncovers anything: a frame that is not named keeps its boxes, and of a named one a clinical
     box that is not listed is painted again. A box that the machine found (same kind and place) keeps its score and
     detector; every other box is a person's, whatever the request says, so that no free text travels in it. Raises
-    BoxOutside.
+    BoxOutside, TooManyBoxes.
     """
     named = {entry.frame: entry for entry in wanted}
     known = {frame.index: frame for frame in shown}
@@ -23,7 +23,7 @@ def complete_boxes(shown: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tupl
         for box in (*(region.box for region in entry.boxes), *entry.clinical):
             if not _inside(box, frame):
                 raise BoxOutside(frame=index, box=list(box))
-    return tuple(
+    complete = tuple(
         FrameBoxes(
             frame=index,
             boxes=tuple(_whose(region, frame) for region in named[index].boxes) if index in named else frame.regions,
@@ -31,6 +31,9 @@ def complete_boxes(shown: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tupl
         )
         for index, frame in sorted(known.items())
     )
+    if sum(len(entry.boxes) for entry in complete) > MAX_BOXES:
+        raise TooManyBoxes(limit=MAX_BOXES)
+    return complete
 
 
 def _inside(box: Box, frame: Frame) -> bool:

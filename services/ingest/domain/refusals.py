@@ -51,6 +51,12 @@ class BoxOutside(Refused):
     code = "box-outside"
 
 
+class TooManyBoxes(Refused):
+    """More boxes on one picture than its events can carry."""
+
+    code = "too-many-boxes"
+
+
 class ConsentRefused(Refused):
     """The consent record itself is not acceptable; `reason` is a stable code."""
 

@@ -86,6 +86,15 @@ BOX_OUTSIDE = ProblemKind(
         fr="Un cadre doit se trouver dans la vue {frame} de l'image recouverte et mesurer au moins un pixel de côté.",
     ),
 )
+TOO_MANY_BOXES = ProblemKind(
+    "too-many-boxes",
+    422,
+    Text(en="Too many boxes", fr="Trop de cadres"),
+    Text(
+        en="A picture takes at most {limit} boxes over all its frames. Draw fewer, larger ones.",
+        fr="Une image accepte au plus {limit} cadres, toutes vues comprises. Tracez-en moins, de plus grands.",
+    ),
+)
 CONSENT_NEEDED = ProblemKind(
     "consent-needed",
     409,
@@ -229,6 +238,7 @@ _BY_CODE = {
         PICTURE_UNKNOWN,
         NOT_REDACTED,
         BOX_OUTSIDE,
+        TOO_MANY_BOXES,
         CONSENT_NEEDED,
         CONSENT_TEXT_OUTDATED,
         MARKS_UNANSWERED,

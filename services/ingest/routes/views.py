@@ -32,7 +32,6 @@ Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
 Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_NO_CONTROLS)]
-MAX_BOXES_PER_FRAME = 200
 MAX_CLINICAL_PER_FRAME = 4
 _TOO_MANY_CLINICAL = Text(
     en=f"A frame takes at most {MAX_CLINICAL_PER_FRAME} clinical boxes.",
@@ -72,15 +71,14 @@ class NewBoxes(Asking):
     `clinical`: what of a face is the question (an eye, a lesion). The paint of regions of the kind `face` leaves out
     the whole blocks of 16 pixels inside it, so 32 pixels a side always show something; nothing else leaves it out. A
     picture with such a box on a face, or with a face whose box you took away, is published only when two moderators
-    agree.
+    agree. At most 3,000 boxes a picture, those of frames that are not named included (422 `too-many-boxes`);
+    of the boxes that the machine found, kind and place are enough.
     """
 
     frames: Annotated[list[FrameBoxes], Field(max_length=50)]
 
     @model_validator(mode="after")
     def _bounded(self) -> "NewBoxes":
-        if any(len(entry.boxes) > MAX_BOXES_PER_FRAME for entry in self.frames):
-            raise ValueError(f"a frame takes at most {MAX_BOXES_PER_FRAME} boxes")
         if any(len(entry.clinical) > MAX_CLINICAL_PER_FRAME for entry in self.frames):
             raise field_error("too-many-clinical", _TOO_MANY_CLINICAL)
         return self

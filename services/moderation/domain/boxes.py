@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.moderation.domain.refusals import BadBoxes, BoxFault
 from services.moderation.domain.values import BY_HAND
-from shared.events import Box, Frame, FrameBoxes, Region
+from shared.events import MAX_BOXES, Box, Frame, FrameBoxes, Region
 
 
 def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
@@ -39,6 +39,8 @@ def complete_boxes(frames: Sequence[Frame], wanted: Sequence[FrameBoxes]) -> tup
         complete.append(FrameBoxes(frame=frame.index, boxes=tuple(boxes), clinical=listed.clinical))
     if by_index.keys() - seen:
         raise BadBoxes(BoxFault.FRAMES_FORGOTTEN, "frames")
+    if sum(len(each.boxes) for each in complete) > MAX_BOXES:
+        raise BadBoxes(BoxFault.TOO_MANY, "frames")
     return tuple(sorted(complete, key=lambda each: each.frame))
 
 

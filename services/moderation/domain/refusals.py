@@ -80,6 +80,7 @@ class BoxFault(StrEnum):
     FRAMES_FORGOTTEN = "frames_forgotten"
     BOX_OUTSIDE = "box_outside"
     CLINICAL_NEW = "clinical_new"
+    TOO_MANY = "too_many"
 
 
 class BadBoxes(Refusal):

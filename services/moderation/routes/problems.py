@@ -36,6 +36,7 @@ from services.moderation.domain import (
 )
 from services.moderation.store import ContentBroken, CursorMalformed
 from shared.blobs import BlobMissing
+from shared.events import MAX_BOXES
 from shared.web import Problem, ProblemKind, Text
 
 log = logging.getLogger("moderation")
@@ -285,6 +286,10 @@ BOX_FAULTS = {
     BoxFault.CLINICAL_NEW: Text(
         en="Only the author marks a clinical region. Keep it, make it smaller or leave it out.",
         fr="Seul l'auteur marque une zone clinique. Gardez-la, réduisez-la ou omettez-la.",
+    ),
+    BoxFault.TOO_MANY: Text(
+        en=f"A picture takes at most {MAX_BOXES} boxes over all its frames. Draw fewer, larger ones.",
+        fr=f"Une image accepte au plus {MAX_BOXES} zones, toutes vues comprises. Tracez-en moins, de plus grandes.",
     ),
 }
 ANSWER_FAULTS = {

@@ -21,6 +21,7 @@ from services.moderation.domain import (
     uncovered_faces,
 )
 from shared.events import (
+    MAX_BOXES,
     SKIN_KINDS,
     Box,
     ConsentFacts,
@@ -53,7 +54,8 @@ class Asked(BaseModel):
 
 
 class BoxesAsked(Asked):
-    """`revision`: the one that was looked at. `frames`: every frame of it, each with its complete lists.
+    """`revision`: the one that was looked at. `frames`: every frame of it, each with its complete lists; at
+    most 3,000 boxes a picture. Of those that the machine found, kind and place are enough.
 
     `clinical` boxes are the author's: keep them, make them smaller, or leave them out and the face is painted there.
     """
@@ -82,7 +84,7 @@ class DecisionAsked(Asked):
     revision: int = Field(ge=1)
     decision: PictureDecision
     reason: ReasonCode | None = None
-    proposals: list[ProposalAnswered] = Field(default=[], max_length=4_000)
+    proposals: list[ProposalAnswered] = Field(default=[], max_length=MAX_BOXES)
     marks: MarksGiven | None = None
 
     def answers(self) -> Answers:

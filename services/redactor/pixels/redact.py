@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from services.redactor.detectors import Pixels
-from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes
+from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes, surest
 from services.redactor.inference import Engine, EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
@@ -173,7 +173,7 @@ class Redactor:
             width=width,
             height=height,
             regions=tuple(regions),
-            residual=tuple(residual),
+            residual=tuple(surest(residual, order.most)),
             renditions=renditions,
             seconds=watch.elapsed() - began,
             proposals=tuple(bounded(uncovered(proposals, regions, width, height, clinical), order.most)),
