@@ -110,6 +110,21 @@ class TestHeader:
         assert b"INES" not in out
         assert out[:128] == bytes(128)
 
+    def test_a_word_typed_into_a_coded_element_is_no_term_and_goes(self) -> None:
+        dataset = sample()
+        dataset.BodyPartExamined, dataset.Laterality, dataset.Modality = "ZYBORSKI", "ZYBORSKI", ["CT", "ZYBORSKI"]
+        header = header_of(dicom.written(dataset))
+        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True)
+        assert b"ZYBORSKI" not in dicom.written(out)
+        assert out.Modality == "OT"
+
+    def test_defined_terms_stay(self) -> None:
+        dataset = sample()
+        dataset.BodyPartExamined, dataset.Laterality = "CHEST", "L"
+        header = header_of(dicom.written(dataset))
+        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True)
+        assert (out.BodyPartExamined, out.Laterality, out.Modality) == ("CHEST", "L", "CT")
+
     def test_a_table_keeps_its_entries(self) -> None:
         found = exported(planted())
         assert found.VOILUTSequence[0].LUTData == [0, 80, 160, 255]

@@ -7,7 +7,6 @@ to what is left: UIDs change, the same one always to the same new one within a r
 the profile's table does not list.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,11 +34,31 @@ _NUMBERS = frozenset((
     "ReconstructionDiameter", "RepetitionTime", "RescaleIntercept", "RescaleSlope", "SeriesNumber",
     "SliceLocation", "SliceThickness", "SpacingBetweenSlices", "WindowCenter", "WindowWidth", "XRayTubeCurrent",
 ))  # fmt: skip
-_CODES = frozenset((
-    "BodyPartExamined", "FieldOfViewShape", "ImageLaterality", "Laterality", "LossyImageCompression",
-    "Modality", "PatientPosition", "PresentationLUTShape", "RescaleType", "ScanningSequence", "SequenceVariant",
-    "VOILUTFunction", "ViewPosition",
-))  # fmt: skip
+_SIDES = frozenset("L R U B".split())
+_CODES = {
+    "BodyPartExamined": frozenset(
+        "ABDOMEN ANKLE AORTA ARM BRAIN BREAST CALCANEUS CHEST CLAVICLE COCCYX COLON CSPINE ELBOW EYE FEMUR FINGER FOOT "
+        "FOREARM HAND HEAD HEART HIP HUMERUS JAW KIDNEY KNEE LEG LIVER LSPINE LUNG MANDIBLE MAXILLA NECK NOSE ORBIT "
+        "PANCREAS PATELLA PELVIS PROSTATE RADIUS RIB SACRUM SCAPULA SHOULDER SKIN SKULL SPINE SPLEEN SSPINE STERNUM "
+        "STOMACH TESTIS THIGH THUMB THYROID TIBIA TOE TSPINE ULNA UTERUS WRIST".split()
+    ),
+    "FieldOfViewShape": frozenset("RECTANGLE ROUND HEXAGONAL".split()),
+    "ImageLaterality": _SIDES,
+    "Laterality": _SIDES,
+    "LossyImageCompression": frozenset("00 01".split()),
+    "Modality": frozenset(
+        "BI CR CT DG DX ECG EPS ES GM HD IO IVOCT IVUS LS MG MR NM OCT OP OPM OPT OT PT PX RF RG SM TG US XA XC".split()
+    ),
+    "PatientPosition": frozenset("HFP HFS HFDR HFDL FFP FFS FFDR FFDL LFP LFS RFP RFS AFDR AFDL PFDR PFDL".split()),
+    "PresentationLUTShape": frozenset("IDENTITY INVERSE".split()),
+    "RescaleType": frozenset("OD HU US MGML Z_EFF ED EDW HU_MOD PCT".split()),
+    "ScanningSequence": frozenset("SE IR GR EP RM".split()),
+    "SequenceVariant": frozenset("SK MTC SS TRSS SP MP OSP NONE".split()),
+    "VOILUTFunction": frozenset("LINEAR LINEAR_EXACT SIGMOID".split()),
+    "ViewPosition": frozenset("AP PA LL RL RLD LLD RLO LLO CC MLO ML LM LMO XCC XCCL XCCM FB ISO SIO CV AT".split()),
+}
+"""The terms that PS3.3 and PS3.16 annex L define for these elements (the usual ones): what is none of them may be
+anything that somebody typed."""
 _UIDS = frozenset({"FrameOfReferenceUID", "SeriesInstanceUID", "StudyInstanceUID"})
 _SEQUENCES = frozenset((
     "FrameVOILUTSequence", "PerFrameFunctionalGroupsSequence", "PixelMeasuresSequence",
@@ -58,7 +77,6 @@ _EMPTY_IF_UNKNOWN = (
     "StudyID",
     "StudyTime",
 )
-_CODE = re.compile(r"[A-Z0-9_]{1,16}")
 _DEPTH = 3
 _VALUES = 64
 
@@ -117,7 +135,7 @@ def fill(samples: npt.NDArray[Any], boxes: Sequence[Box], *, inverted: bool) -> 
 
 def _allowed(source: Dataset, words: frozenset[str], depth: int) -> Dataset:
     kept = Dataset()
-    for keyword in sorted((_NUMBERS | _CODES | _UIDS | _SEQUENCES | _TABLES) & set(source.dir())):
+    for keyword in sorted((_NUMBERS | set(_CODES) | _UIDS | _SEQUENCES | _TABLES) & set(source.dir())):
         element = source[keyword]
         if element.is_empty:
             continue
@@ -130,7 +148,7 @@ def _allowed(source: Dataset, words: frozenset[str], depth: int) -> Dataset:
                 setattr(kept, keyword, numbers if element.VM > 1 else numbers[0])
         elif keyword in _CODES:
             codes = [str(value) for value in values]
-            if all(_CODE.fullmatch(code) for code in codes) and not any(matched(code, words) for code in codes):
+            if all(code in _CODES[keyword] for code in codes) and not any(matched(code, words) for code in codes):
                 setattr(kept, keyword, codes if element.VM > 1 else codes[0])
         elif keyword in _UIDS:
             setattr(kept, keyword, str(values[0]))
