@@ -34,28 +34,34 @@ _NUMBERS = frozenset((
     "ReconstructionDiameter", "RepetitionTime", "RescaleIntercept", "RescaleSlope", "SeriesNumber",
     "SliceLocation", "SliceThickness", "SpacingBetweenSlices", "WindowCenter", "WindowWidth", "XRayTubeCurrent",
 ))  # fmt: skip
-_SIDES = frozenset("L R U B".split())
+
+
+def _terms(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_SIDES = _terms("L R U B")
 _CODES = {
-    "BodyPartExamined": frozenset(
+    "BodyPartExamined": _terms(
         "ABDOMEN ANKLE AORTA ARM BRAIN BREAST CALCANEUS CHEST CLAVICLE COCCYX COLON CSPINE ELBOW EYE FEMUR FINGER FOOT "
         "FOREARM HAND HEAD HEART HIP HUMERUS JAW KIDNEY KNEE LEG LIVER LSPINE LUNG MANDIBLE MAXILLA NECK NOSE ORBIT "
         "PANCREAS PATELLA PELVIS PROSTATE RADIUS RIB SACRUM SCAPULA SHOULDER SKIN SKULL SPINE SPLEEN SSPINE STERNUM "
-        "STOMACH TESTIS THIGH THUMB THYROID TIBIA TOE TSPINE ULNA UTERUS WRIST".split()
+        "STOMACH TESTIS THIGH THUMB THYROID TIBIA TOE TSPINE ULNA UTERUS WRIST"
     ),
-    "FieldOfViewShape": frozenset("RECTANGLE ROUND HEXAGONAL".split()),
+    "FieldOfViewShape": _terms("RECTANGLE ROUND HEXAGONAL"),
     "ImageLaterality": _SIDES,
     "Laterality": _SIDES,
-    "LossyImageCompression": frozenset("00 01".split()),
-    "Modality": frozenset(
-        "BI CR CT DG DX ECG EPS ES GM HD IO IVOCT IVUS LS MG MR NM OCT OP OPM OPT OT PT PX RF RG SM TG US XA XC".split()
+    "LossyImageCompression": _terms("00 01"),
+    "Modality": _terms(
+        "BI CR CT DG DX ECG EPS ES GM HD IO IVOCT IVUS LS MG MR NM OCT OP OPM OPT OT PT PX RF RG SM TG US XA XC"
     ),
-    "PatientPosition": frozenset("HFP HFS HFDR HFDL FFP FFS FFDR FFDL LFP LFS RFP RFS AFDR AFDL PFDR PFDL".split()),
-    "PresentationLUTShape": frozenset("IDENTITY INVERSE".split()),
-    "RescaleType": frozenset("OD HU US MGML Z_EFF ED EDW HU_MOD PCT".split()),
-    "ScanningSequence": frozenset("SE IR GR EP RM".split()),
-    "SequenceVariant": frozenset("SK MTC SS TRSS SP MP OSP NONE".split()),
-    "VOILUTFunction": frozenset("LINEAR LINEAR_EXACT SIGMOID".split()),
-    "ViewPosition": frozenset("AP PA LL RL RLD LLD RLO LLO CC MLO ML LM LMO XCC XCCL XCCM FB ISO SIO CV AT".split()),
+    "PatientPosition": _terms("HFP HFS HFDR HFDL FFP FFS FFDR FFDL LFP LFS RFP RFS AFDR AFDL PFDR PFDL"),
+    "PresentationLUTShape": _terms("IDENTITY INVERSE"),
+    "RescaleType": _terms("OD HU US MGML Z_EFF ED EDW HU_MOD PCT"),
+    "ScanningSequence": _terms("SE IR GR EP RM"),
+    "SequenceVariant": _terms("SK MTC SS TRSS SP MP OSP NONE"),
+    "VOILUTFunction": _terms("LINEAR LINEAR_EXACT SIGMOID"),
+    "ViewPosition": _terms("AP PA LL RL RLD LLD RLO LLO CC MLO ML LM LMO XCC XCCL XCCM FB ISO SIO CV AT"),
 }
 """The terms that PS3.3 and PS3.16 annex L define for these elements (the usual ones): what is none of them may be
 anything that somebody typed."""
