@@ -167,18 +167,28 @@ def overlap(one: Box, other: Box) -> int:
     return across * down if across > 0 and down > 0 else 0
 
 
+LINE_SHAPE = 2.0
+"""What is this much longer than tall is a line of text."""
+
+
 def merged(regions: Sequence[Region], *, shared_part: float = 0.5) -> list[Region]:
     """One region where several finders, turns or scales saw the same thing: the surest stays.
 
     The same thing: same kind, and either more than `shared_part` of their union is shared, or nine tenths of the
-    weaker box lie inside the surer one. What only overlaps stays: together they cover more.
+    weaker box lie inside the surer one. What only overlaps stays: together they cover more. Of a line of text the
+    surer box may be a part only: where the weaker one sticks out, the box that holds both is kept. Not so of what is
+    no line: a side mark would go with what is taken for lettering round it.
     """
     kept: list[Region] = []
     for region in sorted(regions, key=lambda region: (-region.score, region.box)):
-        for other in kept:
+        for index, other in enumerate(kept):
             shared = overlap(region.box, other.box)
             union = area(region.box) + area(other.box) - shared
-            if other.kind is region.kind and (shared > shared_part * union or shared > 0.9 * area(region.box)):
+            within = shared > 0.9 * area(region.box)
+            if other.kind is region.kind and (shared > shared_part * union or within):
+                both = _joined([other, region])
+                if region.kind is RegionKind.TEXT and not within and max(both.box[2:]) >= LINE_SHAPE * min(both.box[2:]):
+                    kept[index] = both
                 break
         else:
             kept.append(region)

@@ -67,6 +67,11 @@ def test_what_only_overlaps_stays() -> None:
     assert len(merged([one, other])) == 2
 
 
+def test_a_surer_part_of_a_line_does_not_replace_the_whole_line() -> None:
+    part, line = region((100, 50, 120, 20), score=0.9), region((100, 50, 200, 20), score=0.6)
+    assert [(each.box, each.score) for each in merged([part, line])] == [((100, 50, 200, 20), 0.9)]
+
+
 def test_another_kind_is_another_thing() -> None:
     box = (10, 10, 50, 50)
     assert len(merged([region(box), region(box, RegionKind.FACE)])) == 2
