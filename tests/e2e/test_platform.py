@@ -26,6 +26,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from deploy.local import Platform, PlatformError
+from deploy.local.mongo import LONGEST_TRANSACTION_S
 from deploy.local.platform import DATA
 from deploy.local.provision import BUCKETS, DATABASES, SERVICES, s3_client, topics
 from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
@@ -174,6 +175,13 @@ class TestMongo:
                 client.ingest.rights.find_one()
             with pytest.raises(OperationFailure):
                 client.admin.command("createUser", "intruder", pwd="x", roles=["root"])
+
+    def test_a_transaction_left_open_by_a_killed_service_soon_ends(self, platform: Platform) -> None:
+        with MongoClient[dict[str, Any]](platform.admin_mongo_uri) as client:
+            limit = client.admin.command("getParameter", 1, transactionLifetimeLimitSeconds=1)
+        assert limit["transactionLifetimeLimitSeconds"] == LONGEST_TRANSACTION_S
+        compose = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
+        assert f"transactionLifetimeLimitSeconds={LONGEST_TRANSACTION_S} " in compose
 
     def test_transactions_over_several_collections_work(self, platform: Platform) -> None:
         with mongo_of(platform, "ingest") as client, client.start_session() as session:
