@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from services.redactor.inference import Engine, EngineKind, Tensor, chosen, make_engine, onnx_file
-from services.redactor.inference.on_openvino import OpenVinoNetwork
+from services.redactor.inference.on_openvino import OpenVino, OpenVinoNetwork
 from services.redactor.weights import (
     CENTERFACE,
     DEFAULT_DIRECTORY,
@@ -143,3 +143,11 @@ def test_an_empty_map_is_want_of_memory_and_not_a_picture_without_findings(given
     network._request.infer.return_value = dict(enumerate(given))
     with pytest.raises(MemoryError, match="insufficient memory"):
         network.run(some_pictures(1, 32, 32))
+
+
+@needs_weights
+def test_no_worker_is_tied_to_one_core() -> None:
+    """Else the workers of one machine all calculate on its first core, and two are no faster than one."""
+    network = OpenVino(DEFAULT_DIRECTORY).network(CENTERFACE)
+    network.run(some_pictures(1, 64, 64))
+    assert network._request.get_compiled_model().get_property("ENABLE_CPU_PINNING") is False

@@ -44,6 +44,8 @@ class OpenVino:
             "INFERENCE_PRECISION_HINT": self.precision,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": 1,
+            # Pinned, the workers of one machine would all calculate on its first core.
+            "ENABLE_CPU_PINNING": False,
             "NUM_STREAMS": 1,
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
