@@ -66,6 +66,16 @@ def main(run: Run, options: argparse.ArgumentParser | None = None) -> None:
     sys.exit(run_all([run], options))
 
 
+def main_over_pictures(
+    run: Callable[[argparse.Namespace], Awaitable[Result]], options: argparse.ArgumentParser
+) -> None:
+    """`main` for a benchmark that may be given a folder of pictures and the list of what stands where in them."""
+    given, _ = options.parse_known_args()
+    if bool(given.pictures) != bool(given.ground_truth):
+        sys.exit("--pictures and --ground-truth belong together")
+    main(lambda: run(given), options)
+
+
 def run_all(runs: Sequence[Run], options: argparse.ArgumentParser | None = None) -> int:
     """Run benchmarks one after another. Exit status 0 unless one could not measure."""
     parser = argparse.ArgumentParser(parents=[options] if options else [])

@@ -200,10 +200,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    options, _ = parser().parse_known_args()
-    if bool(options.pictures) != bool(options.ground_truth):
-        sys.exit("--pictures and --ground-truth belong together")
-    harness.main(lambda: run(options), parser())
+    harness.main_over_pictures(run, parser())
 
 
 if __name__ == "__main__":
