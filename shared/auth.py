@@ -19,7 +19,7 @@ import jwt
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from shared.events import MemberChanged, MemberStatus, Profession, Role
+from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
 from shared.web.problems import ProblemKind, Text
 
 if TYPE_CHECKING:  # The redactor installs no MongoDB driver.
@@ -70,6 +70,16 @@ ACCOUNT_SUSPENDED = ProblemKind(
         fr="Ce compte ne peut pas participer pour l'instant. Écrivez aux administrateurs si c'est une erreur.",
     ),
 )
+PROFESSIONALS_ONLY = ProblemKind(
+    "professionals-only",
+    403,
+    Text(en="For health professionals only", fr="Réservé aux professionnels de santé"),
+    Text(
+        en="Only health professionals and students of these professions see this. Your account is another kind.",
+        fr="Seuls les professionnels de santé et les étudiants de ces professions y ont accès. Votre compte est d'un "
+        "autre type.",
+    ),
+)
 ROLE_MISSING = ProblemKind(
     "role-missing",
     403,
@@ -98,13 +108,20 @@ class MemberState:
     version: int
     status: MemberStatus
     roles: frozenset[Role]
-    profession: Profession
+    profession: Profession | None
     pseudonym: str
+    specialty: Specialty | None = None
 
     @classmethod
     def of(cls, event: MemberChanged) -> "MemberState":
         return cls(
-            event.member_id, event.version, event.status, frozenset(event.roles), event.profession, event.pseudonym
+            event.member_id,
+            event.version,
+            event.status,
+            frozenset(event.roles),
+            event.profession,
+            event.pseudonym,
+            event.specialty,
         )
 
 
@@ -114,7 +131,15 @@ class Principal(MemberState):
 
     @classmethod
     def seen_as(cls, state: MemberState) -> "Principal":
-        return cls(state.member_id, state.version, state.status, state.roles, state.profession, state.pseudonym)
+        return cls(
+            state.member_id,
+            state.version,
+            state.status,
+            state.roles,
+            state.profession,
+            state.pseudonym,
+            state.specialty,
+        )
 
 
 class TokenRefused(Exception):
@@ -220,8 +245,9 @@ class TokenVerifier:
                 version=int(claims["member_version"]),
                 status=MemberStatus(claims["status"]),
                 roles=frozenset(Role(role) for role in claims["roles"]),
-                profession=Profession(claims["profession"]),
+                profession=_optional(Profession, claims["profession"]),
                 pseudonym=str(claims["pseudonym"]),
+                specialty=_optional(Specialty, claims.get("specialty")),
             )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise TokenRefused(f"{type(error).__name__}: {error}") from error
@@ -249,6 +275,10 @@ class TokenVerifier:
             answer.raise_for_status()
             document: Mapping[str, Any] = answer.json()
             return document
+
+
+def _optional(kind: Callable[[str], T], value: str | None) -> T | None:
+    return None if value is None else kind(value)
 
 
 def _public_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
@@ -359,10 +389,14 @@ class Guard:
         return principal
 
     async def verified(self, request: Request, credentials: Credentials) -> Principal:
-        """A verified health professional. 403 `account-unverified` or `account-suspended` for others."""
+        """A verified health professional. 403 `account-unverified` or `account-suspended` for others, and
+        `professionals-only` for an account of another kind.
+        """
         principal = await self.signed_in(request, credentials)
-        if principal.status is MemberStatus.SUSPENDED:
+        if principal.status in (MemberStatus.SUSPENDED, MemberStatus.LEFT):
             raise ACCOUNT_SUSPENDED()
+        if Role.MEMBER not in principal.roles:
+            raise PROFESSIONALS_ONLY()
         if principal.status is not MemberStatus.VERIFIED:
             raise ACCOUNT_UNVERIFIED()
         return principal

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from services.identity.domain import Account, AccountUnknown, AlreadyTaken, Brake, pseudonym_key
+from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
+from services.identity.domain.brakes import Brake
 from shared.events import MemberChanged
 
 

@@ -247,25 +247,29 @@ def member_content(event: MemberChanged) -> Document:
     card = {
         "member_id": event.member_id,
         "pseudonym": event.pseudonym,
-        "profession": event.profession.value,
+        "profession": event.profession.value if event.profession else None,
         "specialty": event.specialty.value if event.specialty else None,
         "country": event.country,
         "verified": event.status is MemberStatus.VERIFIED,
+        "registry": event.registry,
         "verified_at": instant(event.verified_at) if event.verified_at else None,
+        "checked_at": instant(event.checked_at) if event.checked_at else None,
+        "left": event.status is MemberStatus.LEFT,
     }
     return {
         "status": event.status.value,
         "roles": sorted(role.value for role in event.roles),
         "pseudonym": event.pseudonym,
-        "profession": event.profession.value,
+        "profession": event.profession.value if event.profession else None,
+        "specialty": event.specialty.value if event.specialty else None,
         "card": _json(card),
     }
 
 
 def unknown_member_card(member_id: str) -> str:
     """The card of an author whose `member.changed` has not arrived."""
-    absent = dict.fromkeys(("pseudonym", "profession", "specialty", "country", "verified_at"))
-    return _json({"member_id": member_id, **absent, "verified": False})
+    absent = dict.fromkeys(("pseudonym", "profession", "specialty", "country", "registry", "verified_at", "checked_at"))
+    return _json({"member_id": member_id, **absent, "verified": False, "left": False})
 
 
 def with_author(card: str, author: str, comments: int | None = None) -> str:

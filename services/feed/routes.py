@@ -65,7 +65,10 @@ CURSOR_INVALID = ProblemKind(
 
 
 class Author(BaseModel):
-    """What members may know of each other. Fields are null until the member's own event has arrived."""
+    """What members may know of each other: the verified badge and a pseudonym.
+
+    `registry`: where the profession was found, at `verified_at`, and looked up again at `checked_at`. `left`: a former
+    member, of whom nothing else is kept. Fields are null until the member's own event has arrived."""
 
     member_id: str
     pseudonym: str | None
@@ -73,7 +76,10 @@ class Author(BaseModel):
     specialty: Specialty | None
     country: str | None
     verified: bool
+    registry: str | None
     verified_at: str | None
+    checked_at: str | None
+    left: bool
 
 
 class Cover(BaseModel):

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 from pymongo.errors import PyMongoError
 
-from services.identity.domain import (
+from services.identity.domain.account import (
     Account,
     AccountUnknown,
     AlreadyTaken,
@@ -151,7 +151,7 @@ def list_members(as_json: AsJson = False) -> None:
             _show(account, as_json, "")
         else:
             roles = ",".join(sorted(account.roles))
-            fields = (account.status, account.profession, roles, account.email, account.pseudonym)
+            fields = (account.status, account.profession or "-", roles, account.email, account.pseudonym)
             typer.echo("  ".join((account.member_id, *fields)))
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from services.identity.routes import Desk, make_router
+from services.identity.routes.membership import Desk, make_router
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.attempts import Attempts

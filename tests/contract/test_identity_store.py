@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from deploy.local import Platform
-from services.identity.domain import Account, AccountUnknown, AlreadyTaken, Brake, KeepsAccounts, MoveRefused
+from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, KeepsAccounts, MoveRefused
+from services.identity.domain.brakes import Brake
 from services.identity.store.accounts import Accounts
 from services.identity.store.attempts import Attempts
 from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty

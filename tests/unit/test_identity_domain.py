@@ -4,19 +4,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.identity.domain import (
+from services.identity.domain.account import (
     Account,
     EmailMalformed,
     MoveRefused,
     PasswordTooWeak,
     PseudonymMalformed,
     check_password,
-    network_of,
     normalise_email,
     normalise_pseudonym,
     pseudonym_key,
-    sign_in_brakes,
 )
+from services.identity.domain.brakes import network_of, sign_in_brakes
 from shared.events import MemberStatus, Profession, Role
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

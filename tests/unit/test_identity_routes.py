@@ -13,7 +13,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from services.identity.routes import Desk, make_router
+from services.identity.routes.membership import Desk, make_router
 from services.identity.settings import Settings
 from services.identity.store.keys import SigningKey
 from services.identity.store.passwords import Passwords

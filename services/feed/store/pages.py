@@ -14,7 +14,7 @@ from services.feed import domain
 from services.feed.domain import Standing
 from services.feed.store.builds import Builds
 from shared.auth import MemberState
-from shared.events import MemberStatus, Profession, Role
+from shared.events import MemberStatus, Profession, Role, Specialty
 from shared.mongo import Collection, Document
 
 MEMBER_CACHE_S = 1.0
@@ -51,8 +51,9 @@ class Members:
             found["version"],
             MemberStatus(found["status"]),
             frozenset(Role(role) for role in found["roles"]),
-            Profession(found["profession"]),
+            Profession(found["profession"]) if found["profession"] else None,
             found["pseudonym"],
+            Specialty(found["specialty"]) if found.get("specialty") else None,
         )
 
     async def cards(self, member_ids: Iterable[str]) -> dict[str, str]:

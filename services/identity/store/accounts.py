@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
-from services.identity.domain import Account, AccountUnknown, AlreadyTaken, pseudonym_key
-from shared.events import MemberStatus, Profession, Role, Specialty
+from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
+from shared.events import Contributions, MemberStatus, Profession, Role, Specialty
 from shared.mongo import Document, DuplicateKeyError, Mongo, Session
 from shared.outbox import Outbox
 
@@ -84,7 +84,7 @@ def _document(account: Account) -> Document:
         "password_hash": account.password_hash,
         "pseudonym": account.pseudonym,
         "pseudonym_key": pseudonym_key(account.pseudonym),
-        "profession": account.profession.value,
+        "profession": account.profession.value if account.profession else None,
         "specialty": account.specialty.value if account.specialty else None,
         "country": account.country,
         "roles": sorted(role.value for role in account.roles),
@@ -93,6 +93,8 @@ def _document(account: Account) -> Document:
         "registry": account.registry,
         "created_at": account.created_at,
         "verified_at": account.verified_at,
+        "checked_at": account.checked_at,
+        "contributions": account.contributions.value if account.contributions else None,
         "suspended_for": account.suspended_for,
     }
 
@@ -105,7 +107,7 @@ def _account(document: dict[str, Any]) -> Account:
         email=document["email"],
         password_hash=document["password_hash"],
         pseudonym=document["pseudonym"],
-        profession=Profession(document["profession"]),
+        profession=Profession(document["profession"]) if document["profession"] else None,
         specialty=Specialty(specialty) if specialty else None,
         country=document["country"],
         roles=frozenset(Role(role) for role in document["roles"]),
@@ -114,5 +116,7 @@ def _account(document: dict[str, Any]) -> Account:
         registry=document["registry"],
         created_at=document["created_at"],
         verified_at=verified_at,
+        checked_at=document.get("checked_at"),
+        contributions=Contributions(document["contributions"]) if document.get("contributions") else None,
         suspended_for=document["suspended_for"],
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo import ReturnDocument
 
-from services.identity.domain import Brake
+from services.identity.domain.brakes import Brake
 from shared.mongo import Database
 
 

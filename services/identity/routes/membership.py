@@ -18,12 +18,11 @@ from pydantic import (
     field_validator,
 )
 
-from services.identity.domain import (
+from services.identity.domain.account import (
     PASSWORD_MAX_CHARACTERS,
     PASSWORD_MIN_CHARACTERS,
     Account,
     AlreadyTaken,
-    CountsTries,
     EmailMalformed,
     KeepsAccounts,
     PasswordTooWeak,
@@ -31,9 +30,8 @@ from services.identity.domain import (
     check_password,
     normalise_email,
     normalise_pseudonym,
-    registration_brakes,
-    sign_in_brakes,
 )
+from services.identity.domain.brakes import CountsTries, registration_brakes, sign_in_brakes
 from services.identity.settings import Settings
 from services.identity.store.keys import SigningKey
 from services.identity.store.passwords import Passwords
@@ -147,7 +145,7 @@ class Member(BaseModel):
     version: int
     email: str
     pseudonym: str
-    profession: Profession
+    profession: Profession | None
     specialty: Specialty | None
     country: str | None
     roles: list[Role]

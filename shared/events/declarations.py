@@ -15,269 +15,40 @@ anything else is a new version.
 
 import hashlib
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events.values import (
+    ApprovedPicture,
+    ConsentFacts,
+    Frame,
+    FrameBoxes,
+    Id,
+    Language,
+    Note,
+    Revision,
+    SubmittedPicture,
+    TextFinding,
+    UploadedPicture,
+    Version,
+)
+from shared.events.vocabulary import (
+    CommentKind,
+    Contributions,
+    MemberStatus,
+    PictureKind,
+    Profession,
+    QuestionKind,
+    RedactionOutcome,
+    RejectOutcome,
+    Role,
+    Specialty,
+    WithdrawalCause,
+)
 
 PARTITIONS = 24
 """Partitions of every event topic. Never changes: the partition is computed from the id (`partition_for`)."""
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
-Language = Literal["fr", "en"]
-Revision = Annotated[int, Field(ge=1)]
-Version = Annotated[int, Field(ge=1)]
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels of the upright, full-size picture."""
-MAX_BOXES = 3_000
-"""Regions that a person may list for one picture, all frames. Written out one takes 110 bytes at most, so that the
-lists of ten pictures, which one `case.uploaded` carries, stay below Kafka's limit (`bus.MAX_MESSAGE_BYTES`)."""
-
-
-Note = Annotated[str, StringConstraints(max_length=80, pattern=r"^[a-z_]+(:[0-9]+)?$")]
-"""What the redactor remarks about a file: a code and at most one number, as in `first_frame_of:12`. No free text."""
-
-
-class Profession(StrEnum):
-    PHYSICIAN = "physician"
-    STUDENT = "student"
-    NURSE = "nurse"
-    MIDWIFE = "midwife"
-    PHARMACIST = "pharmacist"
-    DENTIST = "dentist"
-    PHYSIOTHERAPIST = "physiotherapist"
-    PSYCHOLOGIST = "psychologist"
-    PODIATRIST = "podiatrist"
-
-
-class MemberStatus(StrEnum):
-    UNVERIFIED = "unverified"
-    VERIFIED = "verified"
-    SUSPENDED = "suspended"
-
-
-class Role(StrEnum):
-    MEMBER = "member"
-    MODERATOR = "moderator"
-    CREDENTIAL_REVIEWER = "credential_reviewer"
-
-
-class Specialty(StrEnum):
-    ANAESTHESIOLOGY = "anaesthesiology"
-    CARDIOLOGY = "cardiology"
-    DENTISTRY = "dentistry"
-    DERMATOLOGY = "dermatology"
-    EMERGENCY_MEDICINE = "emergency_medicine"
-    ENDOCRINOLOGY = "endocrinology"
-    GASTROENTEROLOGY = "gastroenterology"
-    GENERAL_PRACTICE = "general_practice"
-    GERIATRICS = "geriatrics"
-    GYNAECOLOGY_OBSTETRICS = "gynaecology_obstetrics"
-    HAEMATOLOGY = "haematology"
-    INFECTIOUS_DISEASES = "infectious_diseases"
-    INTERNAL_MEDICINE = "internal_medicine"
-    NEPHROLOGY = "nephrology"
-    NEUROLOGY = "neurology"
-    NURSING = "nursing"
-    ONCOLOGY = "oncology"
-    OPHTHALMOLOGY = "ophthalmology"
-    ORTHOPAEDICS = "orthopaedics"
-    OTORHINOLARYNGOLOGY = "otorhinolaryngology"
-    PAEDIATRICS = "paediatrics"
-    PHARMACY = "pharmacy"
-    PHYSIOTHERAPY = "physiotherapy"
-    PODIATRY = "podiatry"
-    PSYCHIATRY = "psychiatry"
-    PULMONOLOGY = "pulmonology"
-    RADIOLOGY = "radiology"
-    RHEUMATOLOGY = "rheumatology"
-    SURGERY = "surgery"
-    UROLOGY = "urology"
-    WOUND_CARE = "wound_care"
-
-
-class QuestionKind(StrEnum):
-    DIAGNOSIS = "diagnosis"
-    TREATMENT = "treatment"
-    MANAGEMENT = "management"
-    POSOLOGY = "posology"
-    ADMINISTRATIVE = "administrative"
-    MEDICO_LEGAL = "medico_legal"
-    OPINION = "opinion"
-    TEACHING = "teaching"
-    PRACTICE = "practice"
-
-
-class PictureKind(StrEnum):
-    PHOTO = "photo"
-    WOUND = "wound"
-    XRAY = "xray"
-    ECG = "ecg"
-    SCAN = "scan"
-    ECHO = "echo"
-    LAB = "lab"
-    HISTOLOGY = "histology"
-
-
-class CommentKind(StrEnum):
-    DIAGNOSIS = "diagnosis"
-    TREATMENT = "treatment"
-    QUESTION = "question"
-    REMARK = "remark"
-
-
-SKIN_KINDS = frozenset({PictureKind.PHOTO, PictureKind.WOUND})
-"""Pictures that may show skin: author and moderator say of each whether a mark on it could tell who the patient is."""
-
-
-class MarkAnswer(StrEnum):
-    """What a person says of a tattoo, scar, piece of jewellery or birthmark: there is none, it is covered, or it stays.
-
-    Of a proposal the only answers are `covered` and `left`.
-    """
-
-    NONE = "none"
-    COVERED = "covered"
-    LEFT = "left"
-
-
-class LeftReason(StrEnum):
-    """Why a mark stays visible, or why a proposal is not covered. Stable codes."""
-
-    SCAR = "scar"
-    BIRTHMARK = "birthmark"
-    JEWELLERY = "jewellery"
-    LESION = "lesion"
-    NOT_IDENTIFYING = "not_identifying"
-    NO_MARK = "no_mark"
-
-
-class RegionKind(StrEnum):
-    FACE = "face"
-    TEXT = "text"
-    TATTOO = "tattoo"
-    CODE = "code"
-    MANUAL = "manual"
-
-
-class RenditionSize(StrEnum):
-    FULL = "full"
-    LARGE = "large"
-    SMALL = "small"
-
-
-class RedactionOutcome(StrEnum):
-    REDACTED = "redacted"
-    UNREADABLE = "unreadable"
-
-
-class RejectOutcome(StrEnum):
-    REJECTED = "rejected"
-    CHANGES = "changes"
-
-
-class Fact(BaseModel):
-    """A value inside an event: immutable, and strict about unknown fields when produced."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Region(Fact):
-    """A part of a picture that is painted over. `box` in upright full-size pixels; `score` from 0 to 1."""
-
-    kind: RegionKind
-    box: Box
-    score: Annotated[float, Field(ge=0, le=1)] = 1.0
-    detector: Annotated[str, StringConstraints(max_length=80)] = "human"
-
-
-class Rendition(Fact):
-    """One painted size of a frame, as bytes in the bucket `cases-redacted`."""
-
-    size: RenditionSize
-    object_key: str
-    media_type: Literal["image/jpeg", "image/png"]
-    width: int
-    height: int
-    size_bytes: int
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Frame(Fact):
-    """One painted frame: what was covered (`regions`) and what the second look still found (`residual`).
-
-    `proposals`: what the machine suspects and did not paint; a person covers it or leaves it. `clinical`: the boxes
-    that the author marked, which the paint of a face leaves out.
-    """
-
-    index: Annotated[int, Field(ge=0)]
-    width: int
-    height: int
-    regions: tuple[Region, ...] = ()
-    residual: tuple[Region, ...] = ()
-    proposals: tuple[Region, ...] = ()
-    clinical: tuple[Box, ...] = ()
-    renditions: tuple[Rendition, ...]
-
-
-class FrameBoxes(Fact):
-    """The complete list of boxes that a person wants painted on one frame.
-
-    `clinical`: boxes that the paint of a face leaves out, complete as well (what is not listed is covered again);
-    all else of the face is painted, and what other kinds cover stays covered.
-    """
-
-    frame: Annotated[int, Field(ge=0)]
-    boxes: tuple[Region, ...] = ()
-    clinical: tuple[Box, ...] = ()
-
-
-class UploadedPicture(Fact):
-    """A picture at the redactor's door. `boxes` None: the machine decides; else the complete list, frame by frame."""
-
-    picture_id: Id
-    revision: Revision
-    kind: PictureKind
-    media_type: str
-    size_bytes: int
-    boxes: tuple[FrameBoxes, ...] | None = None
-
-
-class Marks(Fact):
-    """The answer to the standing question about marks on the skin; `reasons` say why a mark was left."""
-
-    answer: MarkAnswer
-    reasons: tuple[LeftReason, ...] = ()
-
-
-class SubmittedPicture(Fact):
-    """A picture as the author saw it when submitting: later revisions come from moderation.
-
-    `marks`: what the author answered about it; None where nothing is asked (see `SKIN_KINDS`).
-    """
-
-    picture_id: Id
-    revision: Revision
-    kind: PictureKind
-    marks: Marks | None = None
-
-
-class ApprovedPicture(Fact):
-    """A picture that a moderator has seen and decided to publish, with the hashes of every byte to be served."""
-
-    picture_id: Id
-    revision: Revision
-    kind: PictureKind
-    frames: tuple[Frame, ...]
-
-
-class ConsentFacts(Fact):
-    """What may be told of a consent: its scope and the text that was signed, nothing of the patient."""
-
-    purposes: tuple[str, ...]
-    language: Language
-    text_sha256: str
-    signed_on: date
 
 
 class Event(BaseModel):
@@ -334,18 +105,33 @@ class Event(BaseModel):
 
 
 class MemberChanged(Event, topic="member.changed", emitter="identity", key="member_id", partition="member_id"):
-    """The full public state of a member: never a civil name or an address."""
+    """The full public state of a member: never a civil name or an address.
+
+    `profession` is None for patients and relatives. `registry` and `verified_at`: where and when the profession was
+    found; `checked_at`: when it was last looked up again. With the status `left` the pseudonym is empty, the profile
+    gone, and `contributions` says what becomes of what the member wrote.
+    """
 
     member_id: Id
     version: Version
     pseudonym: str
-    profession: Profession
+    profession: Profession | None
     specialty: Specialty | None = None
     country: str | None = None
     roles: tuple[Role, ...]
     status: MemberStatus
     registry: str | None = None
     verified_at: datetime | None = None
+    checked_at: datetime | None = None
+    contributions: Contributions | None = None
+
+
+class BlocksChanged(Event, topic="member.blocked", emitter="identity", key="member_id", partition="member_id"):
+    """Whom a member has blocked, the whole list: these can neither page the member nor comment on their cases."""
+
+    member_id: Id
+    version: Version
+    blocked: tuple[Id, ...] = ()
 
 
 class CaseUploaded(Event, topic="case.uploaded", emitter="ingest"):
@@ -411,6 +197,7 @@ class CaseSubmitted(Event, topic="case.submitted", emitter="ingest"):
     text_version: Version
     pictures: tuple[SubmittedPicture, ...] = ()
     consent: ConsentFacts | None = None
+    findings: tuple[TextFinding, ...] = ()
 
 
 class CaseApproved(Event, topic="case.approved", emitter="moderation"):
@@ -426,6 +213,7 @@ class CaseApproved(Event, topic="case.approved", emitter="moderation"):
     text: str
     pictures: tuple[ApprovedPicture, ...] = ()
     approved_at: datetime
+    consent: ConsentFacts | None = None
 
 
 class CaseRejected(Event, topic="case.rejected", emitter="moderation"):
@@ -445,6 +233,16 @@ class CaseWithdrawn(Event, topic="case.withdrawn", emitter="ingest"):
     version: Version
     picture_ids: tuple[Id, ...] = ()
     withdrawn_at: datetime
+    cause: WithdrawalCause = WithdrawalCause.AUTHOR
+
+
+class ConsentExpiring(Event, topic="consent.expiring", emitter="ingest"):
+    """A published case's consent ends soon: its author is told, and asks the patient anew or lets the case go."""
+
+    case_id: Id
+    version: Version
+    author_id: Id
+    expires_on: date
 
 
 class CommentAdded(Event, topic="comment.added", emitter="ingest", key="comment_id"):
@@ -458,6 +256,17 @@ class CommentAdded(Event, topic="comment.added", emitter="ingest", key="comment_
     text: str
     parent_id: Id | None = None
     created_at: datetime
+    findings: tuple[TextFinding, ...] = ()
+
+
+class CommentRejected(Event, topic="comment.rejected", emitter="moderation", key="comment_id"):
+    """A moderator decided that a comment must go, with a reason code; ingest erases it."""
+
+    comment_id: Id
+    case_id: Id
+    version: Version
+    reason: str
+    decided_at: datetime
 
 
 EVENTS: tuple[type[Event], ...] = (

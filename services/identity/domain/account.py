@@ -1,16 +1,13 @@
-"""The rules of accounts: how one begins, how its status moves, what a token says of it, how guessing is slowed."""
+"""The rules of accounts: how one begins, how its status moves, what a token says of it."""
 
-import hashlib
-import ipaddress
 import re
 import unicodedata
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
+from shared.events import Contributions, MemberChanged, MemberStatus, Profession, Role, Specialty
 
 PASSWORD_MIN_CHARACTERS = 12
 PASSWORD_MAX_CHARACTERS = 128
@@ -108,7 +105,7 @@ class Account:
     email: str
     password_hash: str
     pseudonym: str
-    profession: Profession
+    profession: Profession | None
     created_at: datetime
     specialty: Specialty | None = None
     country: str | None = None
@@ -117,7 +114,9 @@ class Account:
     version: int = 1
     registry: str | None = None
     verified_at: datetime | None = None
+    checked_at: datetime | None = None
     suspended_for: str | None = None
+    contributions: Contributions | None = None
 
     @classmethod
     def register(
@@ -151,7 +150,7 @@ class Account:
             raise MoveRefused(f"{self.pseudonym} is verified already.")
         if self.status is MemberStatus.SUSPENDED:
             raise MoveRefused(f"{self.pseudonym} is suspended: reinstate the account first.")
-        return self._moved(status=MemberStatus.VERIFIED, verified_at=now, registry=registry)
+        return self._moved(status=MemberStatus.VERIFIED, verified_at=now, checked_at=now, registry=registry)
 
     def suspend(self, reason: str) -> "Account":
         """Shut the person out. The reason stays in identity; events tell the status only."""
@@ -181,6 +180,8 @@ class Account:
             status=self.status,
             registry=self.registry,
             verified_at=self.verified_at,
+            checked_at=self.checked_at,
+            contributions=self.contributions,
         )
 
     def claims(self, *, issuer: str, audience: str, now: datetime, ttl_s: int) -> dict[str, Any]:
@@ -194,26 +195,14 @@ class Account:
             "jti": str(uuid.uuid4()),
             "status": self.status.value,
             "roles": sorted(role.value for role in self.roles),
-            "profession": self.profession.value,
+            "profession": self.profession.value if self.profession else None,
+            "specialty": self.specialty.value if self.specialty else None,
             "pseudonym": self.pseudonym,
             "member_version": self.version,
         }
 
     def _moved(self, **changes: Any) -> "Account":
         return replace(self, version=self.version + 1, **changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Brake:
-    """Slows repeated tries at one thing (`key`): `free` tries, then a wait that doubles up to `max_wait_s`.
-
-    Forgotten `memory_s` seconds after the last try.
-    """
-
-    key: str
-    free: int
-    max_wait_s: int
-    memory_s: int = 3600
 
 
 class KeepsAccounts(Protocol):
@@ -230,49 +219,3 @@ class KeepsAccounts(Protocol):
 
     async def by_id(self, member_id: str) -> Account | None:
         """The account with that id."""
-
-
-class CountsTries(Protocol):
-    """What the routes need against guessing."""
-
-    async def begin(self, brakes: Iterable[Brake]) -> int:
-        """Count one try. 0: go on; else the seconds to wait (this try must be refused, and is not counted)."""
-
-    async def forgive(self, brakes: Iterable[Brake]) -> None:
-        """The try was honest: the first brake starts anew, those shared with others count one try less."""
-
-
-def sign_in_brakes(email: str, address: str) -> tuple[Brake, ...]:
-    """The brakes on guessing passwords. An unknown address of e-mail is slowed like a known one.
-
-    The hard one is for one caller at one account. The account as a whole (guessing from many places) waits half a
-    minute at most, so that nobody can shut its owner out by failing on purpose.
-    """
-    account, caller = _digest(email), network_of(address)
-    return (
-        Brake(f"sign-in:{account}@{caller}", free=5, max_wait_s=900),
-        Brake(f"sign-in:{account}", free=50, max_wait_s=30),
-        Brake(f"sign-in@{caller}", free=100, max_wait_s=300),
-    )
-
-
-def registration_brakes(address: str) -> tuple[Brake, ...]:
-    """The brake on making accounts from one place. A hospital may well have one address for all."""
-    return (Brake(f"registration@{network_of(address)}", free=50, max_wait_s=300),)
-
-
-def network_of(address: str) -> str:
-    """What one caller holds: an IPv4 address, or an IPv6 /64 (a household gets that many)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
-
-
-def _digest(text: str) -> str:
-    """Stands for an address of e-mail that may belong to nobody here and is not ours to keep."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""The rules of identity, one file a subject; nothing here reads or writes."""

@@ -1,0 +1,1 @@
+"""HTTP in, one file a subject; `app.py` puts them together."""

@@ -1,0 +1,178 @@
+"""The words of the platform: professions, roles, specialties, kinds. Every service has the same."""
+
+from enum import StrEnum
+
+
+class Profession(StrEnum):
+    PHYSICIAN = "physician"
+    STUDENT = "student"
+    NURSE = "nurse"
+    MIDWIFE = "midwife"
+    PHARMACIST = "pharmacist"
+    DENTIST = "dentist"
+    PHYSIOTHERAPIST = "physiotherapist"
+    PSYCHOLOGIST = "psychologist"
+    PODIATRIST = "podiatrist"
+
+
+class MemberStatus(StrEnum):
+    """`left`: the person has gone for good; only the id is left, and what becomes of what they wrote."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    SUSPENDED = "suspended"
+    LEFT = "left"
+
+
+class Contributions(StrEnum):
+    """What becomes of what a member wrote when they leave: it stays without a name, or goes."""
+
+    KEPT = "kept"
+    ERASED = "erased"
+
+
+class Role(StrEnum):
+    """What an account may be. `member` is a health professional or a student of these professions: nobody else takes
+    part. Patients and their relatives may have accounts, without any right on professional routes."""
+
+    MEMBER = "member"
+    MODERATOR = "moderator"
+    CREDENTIAL_REVIEWER = "credential_reviewer"
+    PRIVACY_OFFICER = "privacy_officer"
+    PATIENT = "patient"
+    RELATIVE = "relative"
+
+
+STAFF_ROLES = frozenset({Role.MODERATOR, Role.CREDENTIAL_REVIEWER, Role.PRIVACY_OFFICER})
+"""Who decides about others: such an account signs in with two factors."""
+
+
+class Specialty(StrEnum):
+    ANAESTHESIOLOGY = "anaesthesiology"
+    CARDIOLOGY = "cardiology"
+    DENTISTRY = "dentistry"
+    DERMATOLOGY = "dermatology"
+    EMERGENCY_MEDICINE = "emergency_medicine"
+    ENDOCRINOLOGY = "endocrinology"
+    GASTROENTEROLOGY = "gastroenterology"
+    GENERAL_PRACTICE = "general_practice"
+    GERIATRICS = "geriatrics"
+    GYNAECOLOGY_OBSTETRICS = "gynaecology_obstetrics"
+    HAEMATOLOGY = "haematology"
+    INFECTIOUS_DISEASES = "infectious_diseases"
+    INTERNAL_MEDICINE = "internal_medicine"
+    NEPHROLOGY = "nephrology"
+    NEUROLOGY = "neurology"
+    NURSING = "nursing"
+    ONCOLOGY = "oncology"
+    OPHTHALMOLOGY = "ophthalmology"
+    ORTHOPAEDICS = "orthopaedics"
+    OTORHINOLARYNGOLOGY = "otorhinolaryngology"
+    PAEDIATRICS = "paediatrics"
+    PHARMACY = "pharmacy"
+    PHYSIOTHERAPY = "physiotherapy"
+    PODIATRY = "podiatry"
+    PSYCHIATRY = "psychiatry"
+    PULMONOLOGY = "pulmonology"
+    RADIOLOGY = "radiology"
+    RHEUMATOLOGY = "rheumatology"
+    SURGERY = "surgery"
+    UROLOGY = "urology"
+    WOUND_CARE = "wound_care"
+
+
+class QuestionKind(StrEnum):
+    DIAGNOSIS = "diagnosis"
+    TREATMENT = "treatment"
+    MANAGEMENT = "management"
+    POSOLOGY = "posology"
+    ADMINISTRATIVE = "administrative"
+    MEDICO_LEGAL = "medico_legal"
+    OPINION = "opinion"
+    TEACHING = "teaching"
+    PRACTICE = "practice"
+
+
+class PictureKind(StrEnum):
+    PHOTO = "photo"
+    WOUND = "wound"
+    XRAY = "xray"
+    ECG = "ecg"
+    SCAN = "scan"
+    ECHO = "echo"
+    LAB = "lab"
+    HISTOLOGY = "histology"
+
+
+class CommentKind(StrEnum):
+    DIAGNOSIS = "diagnosis"
+    TREATMENT = "treatment"
+    QUESTION = "question"
+    REMARK = "remark"
+
+
+SKIN_KINDS = frozenset({PictureKind.PHOTO, PictureKind.WOUND})
+"""Pictures that may show skin: author and moderator say of each whether a mark on it could tell who the patient is."""
+
+
+class MarkAnswer(StrEnum):
+    """What a person says of a tattoo, scar, piece of jewellery or birthmark: there is none, it is covered, or it stays.
+
+    Of a proposal the only answers are `covered` and `left`.
+    """
+
+    NONE = "none"
+    COVERED = "covered"
+    LEFT = "left"
+
+
+class LeftReason(StrEnum):
+    """Why a mark stays visible, or why a proposal is not covered. Stable codes."""
+
+    SCAR = "scar"
+    BIRTHMARK = "birthmark"
+    JEWELLERY = "jewellery"
+    LESION = "lesion"
+    NOT_IDENTIFYING = "not_identifying"
+    NO_MARK = "no_mark"
+
+
+class RegionKind(StrEnum):
+    FACE = "face"
+    TEXT = "text"
+    TATTOO = "tattoo"
+    CODE = "code"
+    MANUAL = "manual"
+
+
+class RenditionSize(StrEnum):
+    FULL = "full"
+    LARGE = "large"
+    SMALL = "small"
+
+
+class RedactionOutcome(StrEnum):
+    REDACTED = "redacted"
+    UNREADABLE = "unreadable"
+
+
+class RejectOutcome(StrEnum):
+    REJECTED = "rejected"
+    CHANGES = "changes"
+
+
+class Audience(StrEnum):
+    """To whom a patient lets a case be shown. All are verified; students are in the first only where it says so."""
+
+    PROFESSIONALS = "professionals"
+    PROFESSIONALS_AND_STUDENTS = "professionals_and_students"
+    SPECIALTY = "specialty"
+
+
+class WithdrawalCause(StrEnum):
+    """Why a case is gone: its author or the patient took it back, the consent ended, or the author left."""
+
+    AUTHOR = "author"
+    PATIENT = "patient"
+    EXPIRED = "expired"
+    MEMBER_LEFT = "member_left"
