@@ -56,8 +56,8 @@ check: $(STAMP) ## format, lint, types
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy .
 
-docs: $(STAMP) ## generate docs/events.yaml and docs/schemas/ from the declarations
-	@$(RUN) docs/generate.py
+docs: $(STAMP) ## generate docs/events.yaml, docs/schemas/ and docs/rights.md from the code
+	@$(RUN) -m docs.generate
 
 rebuild-feed: $(STAMP) ## replay the log from its beginning into a fresh feed, compare, switch over
 	@$(RUN) -m deploy.local exec feed -- python -m services.feed rebuild $(ARGS)

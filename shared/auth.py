@@ -20,6 +20,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
+from shared.rights import Access, needs
 from shared.web.problems import ProblemKind, Text
 
 if TYPE_CHECKING:  # The redactor installs no MongoDB driver.
@@ -369,6 +370,7 @@ class Guard:
         self._verifier = verifier
         self._status_of = status_of
 
+    @needs(Access.SIGNED_IN)
     async def signed_in(self, request: Request, credentials: Credentials) -> Principal:
         """Anyone with a valid token, whatever the account's status. 401 without one."""
         if credentials is None:
@@ -388,26 +390,32 @@ class Guard:
         request.state.member_id = principal.member_id
         return principal
 
+    @needs(Access.PROFESSIONAL)
     async def verified(self, request: Request, credentials: Credentials) -> Principal:
         """A verified health professional. 403 `account-unverified` or `account-suspended` for others, and
         `professionals-only` for an account of another kind.
         """
-        principal = await self.signed_in(request, credentials)
-        if principal.status in (MemberStatus.SUSPENDED, MemberStatus.LEFT):
-            raise ACCOUNT_SUSPENDED()
+        principal = await self._active(request, credentials)
         if Role.MEMBER not in principal.roles:
             raise PROFESSIONALS_ONLY()
-        if principal.status is not MemberStatus.VERIFIED:
-            raise ACCOUNT_UNVERIFIED()
         return principal
 
     def role(self, role: Role) -> Callable[..., Awaitable[Principal]]:
-        """Dependency: a verified professional who has `role`. 403 `role-missing` for others."""
+        """Dependency: a verified account that has `role`. 403 `role-missing` for others."""
 
+        @needs(Access(role.value))
         async def with_role(request: Request, credentials: Credentials) -> Principal:
-            principal = await self.verified(request, credentials)
+            principal = await self._active(request, credentials)
             if role not in principal.roles:
                 raise ROLE_MISSING(role=role.value)
             return principal
 
         return with_role
+
+    async def _active(self, request: Request, credentials: Credentials) -> Principal:
+        principal = await self.signed_in(request, credentials)
+        if principal.status in (MemberStatus.SUSPENDED, MemberStatus.LEFT):
+            raise ACCOUNT_SUSPENDED()
+        if principal.status is not MemberStatus.VERIFIED:
+            raise ACCOUNT_UNVERIFIED()
+        return principal

@@ -23,7 +23,9 @@ from services.identity.domain.account import (
     MoveRefused,
     PasswordTooWeak,
     PseudonymMalformed,
+    RolesRefused,
     check_password,
+    check_roles,
     normalise_email,
     normalise_pseudonym,
 )
@@ -63,10 +65,14 @@ def serve() -> None:
 def create_member(
     email: Annotated[str, typer.Option(help="E-mail address, the name under which the member signs in.")],
     pseudonym: Annotated[str, typer.Option(help="The name that other members see.")],
-    profession: Annotated[Profession, typer.Option()],
+    profession: Annotated[
+        Profession | None, typer.Option(help="Patients, relatives and privacy officers may have none.")
+    ] = None,
     specialty: Annotated[Specialty | None, typer.Option()] = None,
     country: Annotated[str | None, typer.Option(metavar="CC", help="Two letters, ISO 3166-1.")] = None,
-    role: Annotated[list[Role] | None, typer.Option(help="May be repeated. Everyone is a member.")] = None,
+    role: Annotated[
+        list[Role] | None, typer.Option(help="May be repeated. With a profession, member is added.")
+    ] = None,
     verified: Annotated[bool, typer.Option("--verified", help="Verify the member at once.")] = False,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input (first line).")
@@ -82,6 +88,10 @@ def create_member(
         _stop(f"'{email}' is not an e-mail address.")
     except PseudonymMalformed as error:
         _stop(f"'{error}' is no pseudonym: 3 to 40 letters, digits, spaces, dots, apostrophes or hyphens.")
+    try:
+        check_roles(profession, frozenset(role or ()))
+    except RolesRefused as error:
+        _stop(str(error))
     made = None if password_stdin else secrets.token_urlsafe(18)
     password = made or sys.stdin.readline().rstrip("\r\n")
     try:

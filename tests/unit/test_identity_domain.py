@@ -10,7 +10,9 @@ from services.identity.domain.account import (
     MoveRefused,
     PasswordTooWeak,
     PseudonymMalformed,
+    RolesRefused,
     check_password,
+    check_roles,
     normalise_email,
     normalise_pseudonym,
     pseudonym_key,
@@ -152,3 +154,29 @@ def test_brakes_keep_no_address_and_tell_callers_apart_by_network() -> None:
     assert network_of("2001:db8::1") == network_of("2001:db8::2") != network_of("2001:db8:0:1::1")
     assert network_of("::ffff:10.0.0.7") == "10.0.0.7"
     assert network_of("testclient") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("profession", "roles"),
+    [
+        (None, set()),
+        (None, {Role.MODERATOR}),
+        (None, {Role.MEMBER}),
+        (Profession.STUDENT, {Role.MODERATOR}),
+        (Profession.STUDENT, {Role.CREDENTIAL_REVIEWER}),
+        (Profession.NURSE, {Role.PATIENT}),
+        (None, {Role.PATIENT, Role.PRIVACY_OFFICER}),
+    ],
+)
+def test_roles_that_do_not_go_together_are_refused(profession: Profession | None, roles: set[Role]) -> None:
+    with pytest.raises(RolesRefused):
+        check_roles(profession, frozenset(roles))
+
+
+@pytest.mark.parametrize("role", [Role.PATIENT, Role.RELATIVE, Role.PRIVACY_OFFICER])
+def test_who_has_no_profession_is_no_member(role: Role) -> None:
+    made = Account.register(
+        email="a@b.example", password_hash="h", pseudonym="Saule", profession=None, now=NOW, roles=frozenset({role})
+    )
+    assert made.roles == {role}
+    assert made.claims(issuer="i", audience="a", now=NOW, ttl_s=60)["profession"] is None

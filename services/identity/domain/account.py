@@ -38,6 +38,10 @@ class MoveRefused(Exception):
     """The account's status does not allow this move; the message is a sentence for the operator."""
 
 
+class RolesRefused(ValueError):
+    """These roles do not go with this profession, or with each other; the message is a sentence for the operator."""
+
+
 class AlreadyTaken(Exception):
     """Another account has this e-mail address or this pseudonym; `field` says which."""
 
@@ -78,6 +82,20 @@ def pseudonym_key(pseudonym: str) -> str:
     """What two pseudonyms have in common that a reader would confuse: case, accents, spaces and punctuation."""
     plain = unicodedata.normalize("NFKD", pseudonym.casefold())
     return "".join(character for character in plain if character.isalnum())
+
+
+def check_roles(profession: Profession | None, roles: frozenset[Role]) -> None:
+    """Raise RolesRefused unless one account may have these roles.
+
+    Who moderates or reviews credentials is a professional, and no student; patients and relatives have no other role.
+    """
+    decides = roles & {Role.MODERATOR, Role.CREDENTIAL_REVIEWER}
+    if profession is None and (decides or not roles or Role.MEMBER in roles):
+        raise RolesRefused("Members, moderators and credential reviewers have a profession: give one.")
+    if profession is Profession.STUDENT and decides:
+        raise RolesRefused("A student can be neither moderator nor credential reviewer.")
+    if roles & {Role.PATIENT, Role.RELATIVE} and (profession is not None or len(roles) > 1):
+        raise RolesRefused("A patient's or relative's account has no profession and no other role.")
 
 
 def check_password(password: str, *, email: str, pseudonym: str) -> None:
@@ -125,13 +143,17 @@ class Account:
         email: str,
         password_hash: str,
         pseudonym: str,
-        profession: Profession,
+        profession: Profession | None,
         now: datetime,
         specialty: Specialty | None = None,
         country: str | None = None,
         roles: frozenset[Role] = frozenset(),
     ) -> "Account":
-        """A new account, unverified, under an id that tells nothing. Raises EmailMalformed, PseudonymMalformed."""
+        """A new account, unverified, under an id that tells nothing. With a profession it is a member's.
+
+        Raises EmailMalformed, PseudonymMalformed, and RolesRefused where the roles do not go with the profession.
+        """
+        check_roles(profession, roles)
         return cls(
             member_id=str(uuid.uuid4()),
             email=normalise_email(email),
@@ -140,7 +162,7 @@ class Account:
             profession=profession,
             specialty=specialty,
             country=country.upper() if country else None,
-            roles=frozenset({Role.MEMBER}) | roles,
+            roles=roles | ({Role.MEMBER} if profession else frozenset()),
             created_at=now,
         )
 

@@ -17,6 +17,7 @@ from services.ingest.settings import Settings
 from services.ingest.store import Answer, Asked, Eraser, Store
 from shared.auth import Credentials, Guard, Principal
 from shared.blobs import ObjectStore
+from shared.rights import Access, needs
 
 _KEY = re.compile(r'^"?([A-Za-z0-9._:-]{1,128})"?$')
 PER_MEMBER = 2
@@ -69,6 +70,7 @@ def resources(request: Request) -> Resources:
     return found
 
 
+@needs(Access.PROFESSIONAL)
 async def verified(request: Request, credentials: Credentials) -> Principal:
     """A verified member, or 401/403."""
     return await resources(request).guard.verified(request, credentials)
