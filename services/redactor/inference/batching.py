@@ -47,6 +47,7 @@ class Batcher:
         self._gathering: Gathering[_Request] = Gathering(most, wait_s)
         self._changed = threading.Condition()
         self._callers = 0
+        self._rested = True
         self._open = True
 
     def enter(self) -> None:
@@ -71,9 +72,14 @@ class Batcher:
         return request.answer.result()
 
     def serve(self) -> None:
-        """Run batches until `close`."""
-        while requests := self._next():
-            self._run(requests)
+        """Run batches until `close`. Once nobody is at a picture, the engine gives back what it needed for them: the
+        maps of a large one would else stay claimed as long as the process lives."""
+        while (requests := self._next()) is not None:
+            if requests:
+                self._run(requests)
+            else:
+                self._engine.rest()
+            self._rested = not requests
 
     def close(self) -> None:
         """End `serve` once nothing waits any more."""
@@ -86,13 +92,18 @@ class Batcher:
         with self._changed:
             self._changed.notify()
 
-    def _next(self) -> list[_Request]:
+    def _next(self) -> list[_Request] | None:
+        """What to run now; nothing when it is time to rest; None at the end."""
         with self._changed:
             while True:
                 now = self._clock()
                 requests = self._gathering.due(now, self._callers if self._open else 0)
-                if requests or not self._open:
+                if requests:
                     return requests
+                if not self._open:
+                    return None
+                if not self._callers and not self._rested:
+                    return []
                 until = self._gathering.next_due()
                 self._changed.wait(None if until is None else max(0.0, until - now))
 

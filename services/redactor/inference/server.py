@@ -161,8 +161,11 @@ def _answer(message: dict[str, object], areas: list[int], batcher: Batcher) -> d
     if not isinstance(shape, list) or len(shape) != 4 or not all(isinstance(side, int) for side in shape):
         raise wire.BadRequest("no shape of a batch")
     (area,) = areas
-    wire.fix_size(area)
-    (batch,) = wire.take(area, [tuple(shape)])
+    try:
+        wire.fix_size(area)
+        (batch,) = wire.take(area, [tuple(shape)])
+    except wire.BadRequest as error:  # a tensor too large for this process: nobody else's trouble, and no lost process
+        return {"error": str(error)}
     try:
         answer = batcher.run(name, batch)
     except Exception as error:  # of whatever kind: it is the worker's picture, and the worker says what comes of it

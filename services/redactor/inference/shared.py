@@ -59,13 +59,16 @@ class SharedEngine:
             wire.put(self._area, [batch])
             wire.send(self._connection, {"network": network, "shape": batch.shape}, self._area)
             answer, _ = wire.receive(self._connection)
+            if "error" in answer:
+                raise InferenceFailed(answer["error"])
+            self.batch_sizes[answer["batch_size"]] += 1
+            return wire.take(self._area, [tuple(shape) for shape in answer["shapes"]])
         except (OSError, EOFError) as error:
             self.rest()
             raise InferenceLost(type(error).__name__) from error
-        if "error" in answer:
-            raise InferenceFailed(answer["error"])
-        self.batch_sizes[answer["batch_size"]] += 1
-        return wire.take(self._area, [tuple(shape) for shape in answer["shapes"]])
+        except wire.BadRequest as error:
+            self.rest()  # what else stands in the memory, or follows on the socket, is not known any more
+            raise InferenceFailed(str(error)) from error
 
     def rest(self) -> Counter[int]:
         """Also: nobody waits for this worker any more when a batch forms."""
