@@ -5,7 +5,7 @@
 `audit` the hash chain of acts, `reasons` the fixed list of reason codes.
 """
 
-from services.moderation.domain.audit import Act, ActKind, Flaw, Head, chain, verify_chain
+from services.moderation.domain.audit import Act, ActKind, chain, verify_chain
 from services.moderation.domain.facts import DEFAULT_LEASE
 from services.moderation.domain.reasons import REASONS, ReasonCode
 from services.moderation.domain.refusals import (
@@ -52,6 +52,7 @@ from services.moderation.domain.values import (
     Tombstone,
     full_size,
 )
+from shared.chain import Flaw, Head
 
 __all__ = [
     "DEFAULT_LEASE",
