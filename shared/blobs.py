@@ -1,37 +1,32 @@
-"""Objects in the S3 store, and the room of encrypted original pictures.
+"""Objects in the S3 store.
 
 `Blobs` is a small asynchronous face of the minio client: bounded threads, bounded waits, three errors. The names
 of buckets and objects are decided here, so that no service builds them by hand; ids in them tell nothing.
+What is encrypted at rest goes through the rooms of `shared.sealed` and `shared.originals`.
 """
 
 import asyncio
-import base64
-import hashlib
 import io
-import json
-import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import urllib3
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from shared.errors import NotNow, PoisonMessage, WrongSetting
+from shared.errors import NotNow, PoisonMessage
 
 RAW = "cases-raw"
 REDACTED = "cases-redacted"
 TEXTS = "texts"
 PROOFS = "proofs"
+CREDENTIALS = "credentials"
 
 T = TypeVar("T")
 
@@ -80,6 +75,10 @@ class BlobsRefused(BlobsAway):
     """The store refuses our credentials or has no such bucket: the deployment is wrong, not the message."""
 
 
+class BlobBroken(PoisonMessage):
+    """An object of a sealed room is not what we wrote there: cut, altered, or moved from another place."""
+
+
 @dataclass(frozen=True)
 class BlobEntry:
     key: str
@@ -92,7 +91,9 @@ class ObjectStore(Protocol):
 
     async def put(self, bucket: str, key: str, data: bytes, media_type: str = "application/octet-stream") -> None: ...
     async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool: ...
+    async def put_if_unchanged(self, bucket: str, key: str, data: bytes, tag: str) -> bool: ...
     async def get(self, bucket: str, key: str) -> bytes: ...
+    async def get_with_tag(self, bucket: str, key: str) -> tuple[bytes, str]: ...
     def stream(self, bucket: str, key: str, chunk_bytes: int = 262_144) -> AsyncIterator[bytes]: ...
     async def exists(self, bucket: str, key: str) -> bool: ...
     async def list_prefix(self, bucket: str, prefix: str = "") -> list[BlobEntry]: ...
@@ -158,16 +159,22 @@ class Blobs:
 
     async def put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
         """Store `data` if there is no such object; True if it was stored. Of several at once, one wins."""
-        return await self._call(self._put_if_absent, bucket, key, data)
+        return await self._call(self._put_if, bucket, key, data, {"If-None-Match": "*"})
 
-    def _put_if_absent(self, bucket: str, key: str, data: bytes) -> bool:
-        # The client has no parameter for If-None-Match; a presigned address lets us send it.
+    async def put_if_unchanged(self, bucket: str, key: str, data: bytes, tag: str) -> bool:
+        """Replace the object that `get_with_tag` gave with this tag; False if it is another now, or gone.
+
+        Atomic against other writes and deletions, so that nothing deleted comes back.
+        """
+        return await self._call(self._put_if, bucket, key, data, {"If-Match": tag})
+
+    def _put_if(self, bucket: str, key: str, data: bytes, condition: dict[str, str]) -> bool:
+        # The client has no parameter for conditions; a presigned address lets us send them.
         url = self._client.presigned_put_object(bucket, key, expires=timedelta(minutes=5))
         # No retry here: after an answer lost on the way, a second try would find our own object and say False.
-        response = self._http.request(
-            "PUT", url, body=data, headers={"If-None-Match": "*"}, retries=False, redirect=False
-        )
-        if response.status in (409, 412):
+        response = self._http.request("PUT", url, body=data, headers=condition, retries=False, redirect=False)
+        gone = response.status == 404 and b"NoSuchKey" in response.data
+        if response.status in (409, 412) or gone:
             return False
         if response.status != 200:
             raise (BlobsRefused if response.status in (401, 403, 404) else BlobsAway)(
@@ -177,12 +184,17 @@ class Blobs:
 
     async def get(self, bucket: str, key: str) -> bytes:
         """The whole object. Raises BlobMissing."""
+        data, _ = await self._call(self._read, bucket, key)
+        return data
+
+    async def get_with_tag(self, bucket: str, key: str) -> tuple[bytes, str]:
+        """The whole object, and what names this very content to `put_if_unchanged`. Raises BlobMissing."""
         return await self._call(self._read, bucket, key)
 
-    def _read(self, bucket: str, key: str) -> bytes:
+    def _read(self, bucket: str, key: str) -> tuple[bytes, str]:
         response = self._client.get_object(bucket, key)
         try:
-            return response.read()
+            return response.read(), str(response.headers["ETag"])
         finally:
             response.close()
             response.release_conn()
@@ -251,123 +263,3 @@ class Blobs:
             raise BlobsAway(f"{error.code}: {error.message}") from error
         except (HTTPError, InvalidResponseError, ServerError, OSError) as error:
             raise BlobsAway(f"{type(error).__name__} from the object store") from error
-
-
-def load_wrapping_key(path: Path) -> bytes:
-    """The 32 bytes that wrap the cases' data keys, from a file that holds them in base64. Raises WrongSetting."""
-    try:
-        key = base64.b64decode(path.read_text().strip(), validate=True)
-    except OSError as error:
-        raise WrongSetting(f"The wrapping key {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise WrongSetting(f"The wrapping key {path} must hold 32 bytes in base64; it holds no base64.") from error
-    if len(key) != 32:
-        raise WrongSetting(f"The wrapping key {path} must hold 32 bytes in base64; it holds {len(key)} bytes.")
-    return key
-
-
-class WrongWrappingKey(NotNow):
-    """The case's key was wrapped with another wrapping key than ours: a wrong deployment."""
-
-
-class BlobBroken(PoisonMessage):
-    """An object of the raw room is not what we wrote there: cut, altered, or moved from another case."""
-
-
-class RawRoom:
-    """Original pictures, encrypted with a key per case that lies beside them, wrapped; lose the key, lose them.
-
-    An object is `CR1`, the length of the media type (1 byte), the media type, a 12-byte nonce, and AES-256-GCM
-    ciphertext bound to case, picture and media type. Plaintext is in memory only, never in a file.
-    """
-
-    _MAGIC = b"CR1"
-
-    def __init__(self, blobs: ObjectStore, wrapping_key: bytes) -> None:
-        self._blobs = blobs
-        self._wrapping = AESGCM(wrapping_key)
-        # Names the key without telling it: a wrong deployment is seen at once.
-        self._wrapping_id = hashlib.sha256(b"consilium wrapping key " + wrapping_key).hexdigest()[:16]
-
-    async def store(self, case_id: str, picture_id: str, data: bytes, media_type: str) -> None:
-        """Encrypt and keep one original. The first of a case makes the case's key."""
-        key = await self._data_key(case_id, create=True)
-        sealed = await asyncio.to_thread(self._seal, key, case_id, picture_id, data, media_type)
-        await self._blobs.put(RAW, raw_key(case_id, picture_id), sealed)
-
-    async def load(self, case_id: str, picture_id: str) -> bytes:
-        """The original's bytes. Raises BlobMissing (also when the case's key is forgotten) and BlobBroken."""
-        key = await self._data_key(case_id, create=False)
-        sealed = await self._blobs.get(RAW, raw_key(case_id, picture_id))
-        return await asyncio.to_thread(self._open, key, case_id, picture_id, sealed)
-
-    async def exists(self, case_id: str, picture_id: str) -> bool:
-        """Whether the original can still be read: its object and its case's key are there."""
-        return await self._blobs.exists(RAW, raw_data_key(case_id)) and await self._blobs.exists(
-            RAW, raw_key(case_id, picture_id)
-        )
-
-    async def remove(self, case_id: str, picture_id: str) -> None:
-        """Remove one original; the case's key stays for the others."""
-        await self._blobs.delete(RAW, raw_key(case_id, picture_id))
-
-    async def forget(self, case_id: str) -> None:
-        """Remove the case's key, then everything of the case. May be repeated until it succeeds."""
-        await self._blobs.delete(RAW, raw_data_key(case_id))
-        await self._blobs.delete_prefix(RAW, f"{case_id}/")
-
-    async def _data_key(self, case_id: str, *, create: bool) -> bytes:
-        for _ in range(5):
-            try:
-                return self._unwrap(case_id, await self._blobs.get(RAW, raw_data_key(case_id)))
-            except BlobMissing:
-                if not create:
-                    raise
-            # Two first uploads at once: one key wins, and the other reads it (unless a withdrawal is faster).
-            fresh = AESGCM.generate_key(bit_length=256)
-            if await self._blobs.put_if_absent(RAW, raw_data_key(case_id), self._wrap(case_id, fresh)):
-                return fresh
-        raise BlobsAway("the case's key is taken away again and again")
-
-    def _wrap(self, case_id: str, key: bytes) -> bytes:
-        nonce = os.urandom(12)
-        wrapped = self._wrapping.encrypt(nonce, key, f"consilium data key {case_id}".encode())
-        record = {
-            "version": 1,
-            "algorithm": "AES-256-GCM",
-            "wrapping_key_id": self._wrapping_id,
-            "nonce": base64.b64encode(nonce).decode(),
-            "wrapped_key": base64.b64encode(wrapped).decode(),
-        }
-        return json.dumps(record).encode()
-
-    def _unwrap(self, case_id: str, record: bytes) -> bytes:
-        try:
-            fields = json.loads(record)
-            nonce, wrapped = (base64.b64decode(fields[name]) for name in ("nonce", "wrapped_key"))
-            wrapping_id = fields["wrapping_key_id"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BlobBroken("the case's key record cannot be read") from error
-        if wrapping_id != self._wrapping_id:
-            raise WrongWrappingKey(f"wrapped with key {wrapping_id}, we hold {self._wrapping_id}")
-        try:
-            return self._wrapping.decrypt(nonce, wrapped, f"consilium data key {case_id}".encode())
-        except InvalidTag as error:
-            raise BlobBroken("the case's key record was altered or belongs to another case") from error
-
-    def _seal(self, key: bytes, case_id: str, picture_id: str, data: bytes, media_type: str) -> bytes:
-        kind, nonce = media_type.encode("ascii"), os.urandom(12)
-        header = self._MAGIC + bytes([len(kind)]) + kind
-        bound = header + f"{case_id}/{picture_id}".encode()
-        return b"".join((header, nonce, AESGCM(key).encrypt(nonce, data, bound)))
-
-    def _open(self, key: bytes, case_id: str, picture_id: str, sealed: bytes) -> bytes:
-        if len(sealed) < 4 or not sealed.startswith(self._MAGIC):
-            raise BlobBroken("an object of the raw room has no header of ours")
-        end = 4 + sealed[3]
-        bound = sealed[:end] + f"{case_id}/{picture_id}".encode()
-        try:
-            view = memoryview(sealed)
-            return AESGCM(key).decrypt(sealed[end : end + 12], view[end + 12 :], bound)
-        except (InvalidTag, ValueError) as error:
-            raise BlobBroken("an original does not decrypt: cut, altered, or moved from another case") from error

@@ -26,7 +26,7 @@ from services.ingest.routes.caller import Resources
 from services.ingest.settings import Settings
 from services.ingest.store import Eraser
 from shared.auth import Guard, Members
-from shared.blobs import REDACTED, Blobs, RawRoom, load_wrapping_key, redacted_key
+from shared.blobs import REDACTED, Blobs, redacted_key
 from shared.bus import Received
 from shared.events import (
     CaseApproved,
@@ -40,7 +40,9 @@ from shared.events import (
     RenditionSize,
     event_by_type,
 )
+from shared.keyring import FileKeyRing
 from shared.mongo import Mongo
+from shared.originals import RawRoom
 from tests.tokens import TokenMaker
 
 Json = dict[str, Any]
@@ -271,8 +273,8 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
         app.state.resources = dataclasses.replace(opened, guard=Guard(tokens.verifier(), members.state))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
-            wrapping_key = load_wrapping_key(key_file)
-            room, redactor_room = RawRoom(blobs, wrapping_key), RawRoom(redactor_blobs, wrapping_key)
+            keyring = FileKeyRing(key_file)
+            room, redactor_room = RawRoom(blobs, keyring), RawRoom(redactor_blobs, keyring)
             handlers = Handlers(opened.store, members)
             yield IngestService(app, http, mongo, blobs, redactor_blobs, room, redactor_room, handlers, tokens)
     await mongo.db.client.drop_database(database)

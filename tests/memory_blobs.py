@@ -1,9 +1,20 @@
 """An object store in memory for unit tests; `tests/contract/test_blobs.py` holds it to the real one's behaviour."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from shared.blobs import PROOFS, RAW, REDACTED, TEXTS, BlobEntry, BlobMissing, BlobsAway, BlobsRefused
+from shared.blobs import (
+    CREDENTIALS,
+    PROOFS,
+    RAW,
+    REDACTED,
+    TEXTS,
+    BlobEntry,
+    BlobMissing,
+    BlobsAway,
+    BlobsRefused,
+)
 
 
 class MemoryBlobs:
@@ -15,6 +26,7 @@ class MemoryBlobs:
             REDACTED: {},
             TEXTS: {},
             PROOFS: {},
+            CREDENTIALS: {},
         }
         self.away = False
 
@@ -34,11 +46,22 @@ class MemoryBlobs:
         await self.put(bucket, key, data)
         return True
 
+    async def put_if_unchanged(self, bucket: str, key: str, data: bytes, tag: str) -> bool:
+        found = self._bucket(bucket).get(key)
+        if found is None or _tag(found[0]) != tag:
+            return False
+        await self.put(bucket, key, data)
+        return True
+
     async def get(self, bucket: str, key: str) -> bytes:
         try:
             return self._bucket(bucket)[key][0]
         except KeyError:
             raise BlobMissing(key) from None
+
+    async def get_with_tag(self, bucket: str, key: str) -> tuple[bytes, str]:
+        data = await self.get(bucket, key)
+        return data, _tag(data)
 
     async def stream(self, bucket: str, key: str, chunk_bytes: int = 262_144) -> AsyncIterator[bytes]:
         data = await self.get(bucket, key)
@@ -71,3 +94,7 @@ class MemoryBlobs:
 
     def close(self) -> None:
         """Nothing to close; here so that it can stand in for the real one."""
+
+
+def _tag(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

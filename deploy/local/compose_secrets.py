@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from deploy.local.credentials import Credentials, write_private
 from deploy.local.provision import ADMIN, BUCKETS, DATABASES, SERVICES, identities, mongo_uri
+from deploy.local.services import WRAPPING_KEYS
 
 DEFAULT_FOLDER = Path(".data/compose-secrets")
 MONGO = "mongo:27017"
@@ -35,7 +36,8 @@ def make(folder: Path, mongo: str = MONGO) -> list[Path]:
     keys = {service: credentials.password(f"{service}_s3_secret_key") for service in users}
     keys[ADMIN] = credentials.password("admin_s3_secret_key")
     _keep(folder / "s3_identities", json.dumps(identities(keys), indent=1))
-    credentials.key_file("wrapping_key")
+    for key in sorted(set(WRAPPING_KEYS.values())):
+        credentials.key_file(key)
     if not (folder / "signing_key").exists():
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_private(folder / "signing_key", pem.decode())

@@ -66,7 +66,8 @@ BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
         "feed": ("Read", "List"),
     },
     "texts": {"ingest": ("Read", "Write", "List"), "moderation": ("Read", "List")},
-    "proofs": {"ingest": ("Read", "Write", "List"), "identity": ("Read", "Write", "List")},
+    "proofs": {"ingest": ("Read", "Write", "List")},
+    "credentials": {"identity": ("Read", "Write", "List")},
 }
 _WAIT_S = 30.0
 _QUIET = logging.Logger("kafka-admin", level=logging.CRITICAL + 1)  # failures arrive as exceptions

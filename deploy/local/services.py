@@ -13,7 +13,8 @@ from deploy.local.credentials import Credentials, write_private
 from deploy.local.ports import HOST
 from deploy.local.provision import DATABASES, mongo_uri
 
-WITH_WRAPPING_KEY = ("ingest", "redactor")
+# Whoever keeps secrets has a wrapping key. Identity's opens nothing of ingest's, and the other way round.
+WRAPPING_KEYS = {"identity": "identity_wrapping_key", "ingest": "wrapping_key", "redactor": "wrapping_key"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def environment_of(
     if DATABASES[service]:
         settings["mongo_database"] = DATABASES[service][0]
         settings["mongo_uri"] = mongo_uri(where.mongo, service, credentials.password(f"{service}_mongo_password"))
-    if service in WITH_WRAPPING_KEY:
-        settings["wrapping_key_file"] = str(credentials.key_file("wrapping_key"))
+    if service in WRAPPING_KEYS:
+        settings["wrapping_key_file"] = str(credentials.key_file(WRAPPING_KEYS[service]))
     if service == "identity":
         settings["signing_key_file"] = str(credentials.path("identity_signing_key.pem"))
     if service == "redactor":

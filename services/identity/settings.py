@@ -19,6 +19,8 @@ class Settings(ServiceSettings):
 
     # Ed25519, PEM (PKCS 8). Made at the first start where there is none; every replica needs the same file.
     signing_key_file: Path = Path(".data/identity-signing-key.pem")
+    # What credential documents and small secrets are wrapped with; identity's own, no other service has it.
+    wrapping_key_file: Path = Path(".data/identity-wrapping-key")
     # A suspension reaches services by event within seconds; this bounds the harm where events are late (RFC 9068).
     access_token_ttl_s: int = Field(default=600, ge=30, le=600)
     # Argon2 takes about 19 MiB and 90 ms of a core each: more at once than cores only makes all of them late.

@@ -13,9 +13,11 @@ from services.ingest.routes.caller import Resources, UploadSlots
 from services.ingest.settings import Settings
 from services.ingest.store import Eraser, Store
 from shared.auth import Guard, Members, TokenVerifier
-from shared.blobs import RAW, REDACTED, TEXTS, Blobs, RawRoom, load_wrapping_key
+from shared.blobs import RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
+from shared.keyring import FileKeyRing
 from shared.mongo import Mongo, prepare_when_possible
+from shared.originals import RawRoom
 from shared.outbox import Relay
 from shared.web import add_check
 from shared.web import create_app as create_web_app
@@ -27,13 +29,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises WrongSetting where the wrapping key cannot be used.
     """
     settings = settings or Settings()
-    wrapping_key = load_wrapping_key(settings.wrapping_key_file)
+    keyring = FileKeyRing(settings.wrapping_key_file)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
         blobs = Blobs(settings)
-        room = RawRoom(blobs, wrapping_key)
+        room = RawRoom(blobs, keyring)
         bus = Bus(settings, "ingest")
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         eraser = Eraser(

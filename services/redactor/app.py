@@ -10,8 +10,10 @@ from services.redactor.pixels.pool import PixelPool
 from services.redactor.settings import Settings
 from services.redactor.store import Rooms
 from shared import log
-from shared.blobs import Blobs, RawRoom, load_wrapping_key
+from shared.blobs import Blobs
 from shared.bus import Bus
+from shared.keyring import FileKeyRing
+from shared.originals import RawRoom
 from shared.web import create_app as create_web_app
 
 SERVICE = "redactor"
@@ -23,7 +25,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     log.configure(SERVICE, settings.log_level, settings.log_format)
 
     blobs = Blobs(settings)
-    rooms = Rooms(blobs, RawRoom(blobs, load_wrapping_key(settings.wrapping_key_file)))
+    rooms = Rooms(blobs, RawRoom(blobs, FileKeyRing(settings.wrapping_key_file)))
     pool = PixelPool(
         settings.weights_dir,
         workers=settings.workers,

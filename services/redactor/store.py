@@ -13,13 +13,13 @@ from shared.blobs import (
     BlobBroken,
     BlobMissing,
     ObjectStore,
-    RawRoom,
     manifest_key,
     raw_data_key,
     redacted_key,
     redacted_prefix,
 )
 from shared.events import CaseRedacted, Frame, Rendition
+from shared.originals import RawRoom
 
 
 class Gone(Exception):

@@ -76,8 +76,9 @@ def test_a_service_gets_its_own_secrets_and_no_other_ones(tmp_path: Path) -> Non
         values = " ".join(variables.values())
         assert [kind for kind in foreign if secrets[kind] in values] == []
         assert all(variable.startswith(name.upper()) or variable == "ROLE" for variable in variables)
-    with_wrapping_key = [name for name in SERVICES if f"{name.upper()}_WRAPPING_KEY_FILE" in environments[name]]
-    assert with_wrapping_key == ["ingest", "redactor"]
+    wrapping_keys = {name: environments[name].get(f"{name.upper()}_WRAPPING_KEY_FILE") for name in SERVICES}
+    assert [name for name, file in wrapping_keys.items() if file] == ["identity", "ingest", "redactor"]
+    assert wrapping_keys["ingest"] == wrapping_keys["redactor"] != wrapping_keys["identity"]
     assert "REDACTOR_MONGO_URI" not in environments["redactor"]
 
 

@@ -16,7 +16,7 @@ from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.paint import Encoded
 from services.redactor.pixels.redact import Redacted, RedactedFrame
 from services.redactor.store import Rooms
-from shared.blobs import RAW, REDACTED, RawRoom, manifest_key, redacted_key
+from shared.blobs import RAW, REDACTED, manifest_key, redacted_key
 from shared.bus import NotNow, Received
 from shared.envelope import Message
 from shared.events import (
@@ -35,7 +35,9 @@ from shared.events import (
     Specialty,
     UploadedPicture,
 )
+from shared.keyring import HeldKeys
 from shared.notes import NOTES, in_words
+from shared.originals import RawRoom
 from tests.memory_blobs import MemoryBlobs
 
 CASE, ONE, TWO = (str(uuid.uuid4()) for _ in range(3))
@@ -102,7 +104,7 @@ class FakeOutlet:
 class World:
     def __init__(self) -> None:
         self.blobs = MemoryBlobs()
-        self.raw = RawRoom(self.blobs, b"k" * 32)
+        self.raw = RawRoom(self.blobs, HeldKeys([b"k" * 32]))
         self.pool = FakePool()
         self.outlet = FakeOutlet()
         self.handlers = Handlers(Rooms(self.blobs, self.raw), self.pool, self.outlet, at_a_time=2)

@@ -11,8 +11,8 @@ import pytest
 from services.identity.settings import Settings as IdentitySettings
 from services.identity.store.keys import SigningKey
 from services.redactor.settings import Settings as RedactorSettings
-from shared.blobs import load_wrapping_key
 from shared.errors import WrongSetting
+from shared.keyring import FileKeyRing
 from shared.settings import ServiceSettings, load
 
 
@@ -54,7 +54,7 @@ def test_a_wrapping_key_that_cannot_be_used_is_named_and_not_quoted(content: str
     if content is not None:
         file.write_text(content)
     with pytest.raises(WrongSetting) as refused:
-        load_wrapping_key(file)
+        FileKeyRing(file)
     assert str(file) in str(refused.value)
     assert content is None or content not in str(refused.value)
 

@@ -14,10 +14,11 @@ from services.ingest.domain.case import Case, CaseState, ConsentTextHashes, Pict
 from services.ingest.domain.comment import Comment
 from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, ParentUnknown, Refused
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
-from shared.blobs import TEXTS, ObjectStore, RawRoom, text_key
+from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
 from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks
 from shared.mongo import Document, Mongo, Session
+from shared.originals import RawRoom
 from shared.outbox import Outbox
 
 logger = logging.getLogger(__name__)

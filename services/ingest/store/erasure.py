@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import Counter, Gauge
 
 from services.ingest.domain.case import CaseState
-from shared.blobs import RAW, TEXTS, BlobEntry, ObjectStore, RawRoom, raw_data_key
+from shared.blobs import RAW, TEXTS, BlobEntry, ObjectStore, raw_data_key
 from shared.errors import dependency_is_away
 from shared.mongo import Mongo
+from shared.originals import RawRoom
 
 logger = logging.getLogger(__name__)
 
