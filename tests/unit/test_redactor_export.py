@@ -22,7 +22,7 @@ from services.redactor.domain import Reason, Unreadable
 from services.redactor.export import Exporter, painted_samples
 from services.redactor.pixels import dicom
 from services.redactor.pixels.decode import open_picture
-from services.redactor.pixels.deidentify import deidentified, fill, forget_uids
+from services.redactor.pixels.deidentify import deidentified, fill, new_run
 from services.redactor.pixels.redact import Redactor
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Box
@@ -40,11 +40,15 @@ def header_of(data: bytes) -> dicom.Header:
     return dicom.read_header(data, max_pixels=60_000_000, longest_side_px=32_000)
 
 
-def exported(data: bytes, boxes: list[list[Box]] | None = None, *, clear: bool = True) -> FileDataset:
+RUN = new_run()
+
+
+def exported(data: bytes, boxes: list[list[Box]] | None = None, *, clear: bool = True, run: bytes = RUN) -> FileDataset:
     """What comes out, read back from its bytes."""
     header = header_of(data)
     pixels = painted_samples(header, boxes or [[] for _ in range(header.frame_count)])
-    return pydicom.dcmread(io.BytesIO(dicom.written(deidentified(header.dataset, pixels, boxes_clear=clear))))
+    made = deidentified(header.dataset, pixels, boxes_clear=clear, run=run)
+    return pydicom.dcmread(io.BytesIO(dicom.written(made)))
 
 
 def sample(name: str = "CT_small.dcm") -> FileDataset:
@@ -105,7 +109,7 @@ class TestHeader:
         assert data.count(SECRET) >= 18
         header = header_of(data)
         pixels = painted_samples(header, [[]])
-        out = dicom.written(deidentified(header.dataset, pixels, boxes_clear=True)).upper()
+        out = dicom.written(deidentified(header.dataset, pixels, boxes_clear=True, run=RUN)).upper()
         assert SECRET not in out
         assert b"INES" not in out
         assert out[:128] == bytes(128)
@@ -114,7 +118,7 @@ class TestHeader:
         dataset = sample()
         dataset.BodyPartExamined, dataset.Laterality, dataset.Modality = "ZYBORSKI", "ZYBORSKI", ["CT", "ZYBORSKI"]
         header = header_of(dicom.written(dataset))
-        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True)
+        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True, run=RUN)
         assert b"ZYBORSKI" not in dicom.written(out)
         assert out.Modality == "OT"
 
@@ -122,7 +126,7 @@ class TestHeader:
         dataset = sample()
         dataset.BodyPartExamined, dataset.Laterality = "CHEST", "L"
         header = header_of(dicom.written(dataset))
-        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True)
+        out = deidentified(header.dataset, painted_samples(header, [[]]), boxes_clear=True, run=RUN)
         assert (out.BodyPartExamined, out.Laterality, out.Modality) == ("CHEST", "L", "CT")
 
     def test_a_table_keeps_its_entries(self) -> None:
@@ -167,13 +171,11 @@ class TestHeader:
         assert [item.CodeValue for item in unsure.DeidentificationMethodCodeSequence] == ["113100"]
 
     def test_files_of_one_study_stay_together_within_a_run_and_part_in_the_next(self) -> None:
-        forget_uids()
         one, other = exported(planted()), exported(planted())
         assert one.StudyInstanceUID == other.StudyInstanceUID
         assert one.FrameOfReferenceUID == other.FrameOfReferenceUID
         assert one.SOPInstanceUID != other.SOPInstanceUID
-        forget_uids()
-        assert exported(planted()).StudyInstanceUID != one.StudyInstanceUID
+        assert exported(planted(), run=new_run()).StudyInstanceUID != one.StudyInstanceUID
 
 
 class TestPixels:
@@ -243,6 +245,21 @@ class TestPixels:
         assert len(np.unique(pixels[8, 16:32, 16:48].reshape(-1, 3), axis=0)) > 1
 
 
+def radiograph(samples: np.ndarray, bits: int = 16, window: tuple[int, int] | None = None) -> bytes:
+    """A file of one frame with these samples (height x width, unsigned)."""
+    dataset = sample()
+    dataset.Rows, dataset.Columns = samples.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, bits, bits - 1, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    for keyword in ("WindowCenter", "WindowWidth", "PixelPaddingValue"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    if window:
+        dataset.WindowCenter, dataset.WindowWidth = window
+    dataset.PixelData = samples.tobytes()
+    return dicom.written(dataset)
+
+
 @pytest.fixture(scope="module")
 def redactor() -> Redactor:
     return Redactor(DEFAULT_DIRECTORY)
@@ -265,18 +282,34 @@ class TestCommand:
         cv2.putText(letters, "QUIXADA INES 1961", (60, 240), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 255, 3)
         samples[letters > 127] = 1900
         samples[:40] = 0
-        dataset = sample()
-        dataset.Rows, dataset.Columns = samples.shape
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
-        dataset.WindowCenter, dataset.WindowWidth = 200, 400
-        if "PixelPaddingValue" in dataset:
-            del dataset.PixelPaddingValue
-        dataset.PixelData = samples.tobytes()
-        out = Exporter(redactor).export(dicom.written(dataset))
+        out = Exporter(redactor).export(radiograph(samples, bits=12, window=(200, 400)))
         left = pixel_array(pydicom.dcmread(io.BytesIO(out.data)))
         assert (left[letters > 127] == 1900).mean() < 0.02
         assert out.boxes > 0
+
+    def test_text_that_one_extreme_sample_hides_is_covered(self, redactor: Redactor) -> None:
+        """Over the whole range the letters and the rest are the same level of 256."""
+        samples = np.full((480, 640), 1000, np.uint16)
+        letters = np.zeros((480, 640), np.uint8)
+        cv2.putText(letters, "QUIXADA INES 1961", (60, 240), cv2.FONT_HERSHEY_SIMPLEX, 1.4, 255, 3)
+        samples[letters > 127] = 1100
+        samples[400, 320] = 65_535
+        out = Exporter(redactor).export(radiograph(samples))
+        left = pixel_array(pydicom.dcmread(io.BytesIO(out.data)))
+        assert (left[letters > 127] == 1100).mean() < 0.02
+
+    def test_a_frame_without_extremes_is_not_searched_once_more(self) -> None:
+        levels = np.random.default_rng(1).integers(0, 4096, (64, 64)).astype(np.int16)
+        assert export._without_extremes(levels) == []
+        assert export._without_extremes(np.full((64, 64), 7, np.uint8)) == []
+
+    @pytest.mark.parametrize("text_share", [0.0004, 0.02])
+    def test_what_little_differs_from_a_flat_ground_keeps_its_levels(self, text_share: float) -> None:
+        samples = np.zeros((100, 100), np.int16)
+        samples.reshape(-1)[: int(text_share * samples.size)] = 40
+        samples[99, 99] = 32_000
+        (view,) = export._without_extremes(samples)
+        assert (view[50, 50], view[0, 0], view[99, 99]) == (0, 40, 40)
 
     def test_a_file_that_nobody_foresaw_is_refused_and_nothing_of_it_is_quoted(
         self, redactor: Redactor, monkeypatch: pytest.MonkeyPatch
@@ -302,7 +335,7 @@ class TestCommand:
         (source / "letter.txt").write_text("Dear colleague")
         done = CliRunner().invoke(app, ["export-dicom", str(source), "--out", str(out)])
         assert done.exit_code == 1
-        assert "letter.txt: unsupported_format" in done.stderr
+        assert "letter.txt: a format that is not supported (unsupported_format: not a DICOM file)" in done.stderr
         (written,) = out.iterdir()
         assert pydicom.dcmread(written).SOPInstanceUID == written.stem
         assert SECRET not in written.read_bytes().upper()

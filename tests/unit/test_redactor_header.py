@@ -7,6 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from services.redactor.pixels.dicom import Header
 from services.redactor.pixels.header import header_words, matched
 
 
@@ -111,3 +112,7 @@ def test_a_header_of_a_million_names_gives_a_bounded_list() -> None:
     dataset = Dataset()
     dataset.OperatorsName = [f"Name{number}^Given{number}" for number in range(5_000)]
     assert len(header_words(dataset)) <= 4_000
+
+
+def test_what_is_known_of_a_file_shows_nothing_of_the_patient_in_a_log_or_traceback() -> None:
+    assert repr(Header(header(), 1, WORDS, 1_000)) == "Header(frame_count=1, max_pixels=1000)"

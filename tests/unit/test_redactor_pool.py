@@ -144,7 +144,7 @@ def test_what_a_decoder_said_stays_in_the_worker(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pools, "_redactor", Broken())
     with pytest.raises(Unreadable) as refused:
-        pools._redact(b"", None, None, None, 60.0)
+        pools._limited(lambda redactor, _: redactor.redact(b""), 60.0)
     expected = (Reason.TRUNCATED, "OSError") if refusal else (Reason.DECODER_FAILED, "ValueError")
     assert (refused.value.reason, refused.value.detail) == expected
     assert "QUIXADA" not in "".join(traceback.format_exception(refused.value))

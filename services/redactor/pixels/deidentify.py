@@ -7,6 +7,10 @@ to what is left: UIDs change, the same one always to the same new one within a r
 the profile's table does not list.
 """
 
+import hashlib
+import hmac
+import secrets
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -87,19 +91,25 @@ _DEPTH = 3
 _VALUES = 64
 
 
-def forget_uids() -> None:
-    """Begin a new run: the same old UID gets another new one from now on."""
-    profile.dictionary.clear()
+def new_run() -> bytes:
+    """The secret of one run, which makes its new UIDs: for its processes only, and forgotten with it. Without it nobody
+    can tell whether a new UID comes from an old one that they know."""
+    return secrets.token_bytes(32)
 
 
-def deidentified(source: Dataset, pixels: npt.NDArray[Any], *, boxes_clear: bool) -> FileDataset:
+def deidentified(source: Dataset, pixels: npt.NDArray[Any], *, boxes_clear: bool, run: bytes) -> FileDataset:
     """A new file with these pixels, uncompressed, and an empty preamble.
 
     `pixels`: frames x height x width of stored samples, or frames x height x width x 3 bytes RGB; already painted.
-    `boxes_clear`: the last look found nothing more, so that no burned-in text is known of.
+    `boxes_clear`: the last look found nothing more, so that no burned-in text is known of. `run`: see `new_run`.
     """
     words = header_words(source)
     kept = _allowed(source, words, _DEPTH)
+    # The profile would draw new UIDs at random and remember them in this process, of which a run may have several.
+    profile.dictionary.clear()
+    profile.dictionary.update(
+        (element.value, _uid(element.value, run)) for element in kept.iterall() if element.VR == "UI"
+    )
     profile.anonymize_dataset(kept, base_rules_gen=lambda: profile.initialize_actions(_TABLE))
     result = FileDataset("", kept, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
     for keyword in _EMPTY_IF_UNKNOWN:
@@ -193,6 +203,12 @@ def _table(item: Dataset) -> Dataset:
     if "ModalityLUTType" in item:
         kept.ModalityLUTType = item.ModalityLUTType if item.ModalityLUTType in ("HU", "OD", "US") else "US"
     return kept
+
+
+def _uid(old: str, run: bytes) -> str:
+    """The new UID of an old one: the form of PS3.5 B.2, a UUID as a number."""
+    digest = hmac.digest(run, old.encode(), hashlib.sha256)
+    return f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}"
 
 
 def _known_class(source: Dataset) -> str:

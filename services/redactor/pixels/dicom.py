@@ -10,7 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,9 @@ offer()
 class Header:
     """A file whose size was accepted. No pixel of it is unpacked yet."""
 
-    dataset: Dataset
+    dataset: Dataset = field(repr=False)  # a log or a traceback that shows this object must not show the patient
     frame_count: int
-    words: frozenset[str]
+    words: frozenset[str] = field(repr=False)
     max_pixels: int
 
     @property

@@ -6,7 +6,6 @@ and time are limited by the kernel, since a decoder stuck in C hears nothing els
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -16,11 +15,13 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client import Histogram
 
@@ -28,6 +29,7 @@ from services.redactor.domain import Reason, Thresholds, Unreadable
 from services.redactor.inference import EngineKind, chosen
 from services.redactor.inference.server import InferenceProcess, Sharing
 from services.redactor.inference.shared import InferenceFailed, InferenceLost, SharedEngine
+from services.redactor.pixels.memory import out_of_memory, tame_heap, trim
 from services.redactor.pixels.redact import Redacted, Redactor
 from services.redactor.weights import require
 from shared.errors import NotNow
@@ -44,12 +46,13 @@ PICTURES_PER_WORKER = 500
 FRAME_TIME = 0.1
 """What each further frame of a file adds to its time limit: 50 frames get six times as long as one."""
 
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # from <malloc.h>
-OWN_MAPPING_BYTES = 2 * 2**20
-"""Blocks from this size on go back to the system the moment they are freed."""
-
 Boxes = Mapping[int, Sequence[Region]]
 Clinical = Mapping[int, Sequence[Box]]
+T = TypeVar("T")
+Allow = Callable[[int], None]
+"""Told the number of frames, gives that much time."""
+Work = Callable[[Redactor, Allow], T]
+"""What a worker can be given: to be pickled, as is what comes back."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,10 @@ class PixelPool:
     ) -> Redacted:
         """`Redactor.redact` in a worker, when one is free. Raises Unreadable, for a bad picture nothing else; NotNow
         where the process that all workers share is away."""
+        return await self.run(partial(_redact, data=data, boxes=boxes, kind=kind, clinical=clinical))
+
+    async def run(self, work: Work[T]) -> T:
+        """`work` in a worker, when one is free, behind the limits of a picture. Raises what `redact` raises."""
         reason = Reason.DECODER_FAILED
         lost: Exception | None = None
         for _ in range(TRIES):
@@ -130,8 +137,8 @@ class PixelPool:
             worker = await self._idle.get()
             began = time.monotonic()
             try:
-                call = worker.submit(_redact, data, boxes, kind, clinical, self._limits.time_s)
-                redacted, batch_sizes = await asyncio.wrap_future(call)
+                call = worker.submit(_limited, work, self._limits.time_s)
+                result, batch_sizes = await asyncio.wrap_future(call)
             except BrokenProcessPool:
                 late = time.monotonic() - began >= self._limits.time_s
                 reason = Reason.TIME_LIMIT if late else Reason.DECODER_FAILED
@@ -147,7 +154,7 @@ class PixelPool:
                 for size, requests in batch_sizes.items():
                     for _ in range(requests):
                         BATCH_SIZE.observe(size)
-                return redacted
+                return result
             finally:
                 self._idle.put_nowait(worker)
         if lost is not None:
@@ -220,7 +227,7 @@ def _start(
     # Decoders quote what they stumble over, and that may be a name out of a header.
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    _tame_heap()
+    tame_heap()
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's picture
     engine = SharedEngine(weights_dir, shared.address, shared.grid_px) if shared else kind
@@ -251,9 +258,19 @@ def _leave_with_parent() -> None:
 
 
 def _redact(
-    data: bytes, boxes: Boxes | None, kind: PictureKind | None, clinical: Clinical | None, time_limit_s: float
-) -> tuple[Redacted, Counter[int]]:
-    """The picture, and how many of its requests ran in batches of each size."""
+    redactor: Redactor,
+    allow: Allow,
+    *,
+    data: bytes,
+    boxes: Boxes | None,
+    kind: PictureKind | None,
+    clinical: Clinical | None,
+) -> Redacted:
+    return redactor.redact(data, boxes, kind, allow, clinical)
+
+
+def _limited(work: Work[T], time_limit_s: float) -> tuple[T, Counter[int]]:
+    """What `work` gives, and how many of its requests ran in batches of each size."""
     assert _redactor is not None
 
     def allow(frame_count: int) -> None:
@@ -262,8 +279,7 @@ def _redact(
 
     allow(1)
     try:
-        redacted = _redactor.redact(data, boxes, kind, allow, clinical)
-        return redacted, _redactor.engine.rest()
+        return work(_redactor, allow), _redactor.engine.rest()
     # The pool sends an error's history along, as text, and a decoder's words may be a name: none leaves the worker.
     except MemoryError:
         raise Unreadable(Reason.MEMORY_LIMIT) from None
@@ -272,35 +288,14 @@ def _redact(
     except InferenceLost:
         raise
     except InferenceFailed as error:
-        if _out_of_memory(error):
+        if out_of_memory(error):
             raise Unreadable(Reason.MEMORY_LIMIT) from None
         raise
     except Exception as error:
-        if _out_of_memory(error):
+        if out_of_memory(error):
             raise Unreadable(Reason.MEMORY_LIMIT) from None
         raise Unreadable(Reason.DECODER_FAILED, type(error).__name__) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _redactor.engine.rest()
-        _trim()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """OpenCV and onnxruntime tell of it only in words."""
-    said = str(error).lower()
-    return any(words in said for words in ("insufficient memory", "bad_alloc", "bad allocation", "failed to allocate"))
-
-
-def _tame_heap() -> None:
-    """Two habits of the C library that would have the limit count what nothing uses: each thread of a library reserves
-    64 MB of address space for a heap of its own, and great blocks come to lie between small ones that hold them."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_ARENA_MAX, 2)
-        libc.mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES)
-
-
-def _trim() -> None:
-    """Hand freed memory back to the system: after one great picture the worker would keep its peak for ever."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        trim()
