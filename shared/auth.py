@@ -246,7 +246,7 @@ class TokenVerifier:
                 version=int(claims["member_version"]),
                 status=MemberStatus(claims["status"]),
                 roles=frozenset(Role(role) for role in claims["roles"]),
-                profession=_optional(Profession, claims["profession"]),
+                profession=_optional(Profession, claims.get("profession")),
                 pseudonym=str(claims["pseudonym"]),
                 specialty=_optional(Specialty, claims.get("specialty")),
             )
