@@ -22,8 +22,8 @@ from services.redactor.pixels.redact import Redactor
 from shared.events import Box, PictureKind, Region
 
 MAX_BYTES = 400 << 20
-"""Of pixels in one exported file: all its frames are in memory at once, read, painted and written. As many take a worker
-2.3 GB (resident, measured), within its 3.5 GB of address space."""
+"""Of pixels in one exported file: all its frames are in memory at once, read, painted and written. As many take a
+worker 2.3 GB (resident, measured), within its 3.5 GB of address space."""
 
 PERCENTILES = (0.1, 99.9)
 """The range of samples in which text is sought besides the whole one: a marker of lead or a dead pixel far above
