@@ -1,5 +1,6 @@
 """The review page: complete, closed to others, free of any address, and readable in both languages."""
 
+import html
 import io
 import re
 import stat
@@ -18,6 +19,7 @@ from shared.events import RegionKind
 from tests import pictures
 
 EVIL = 'x"><img src=http://evil.example/a onerror=alert(1)> <script>alert(2)</script> & co'
+PIXELS = Path(page.__file__).parents[1] / "pixels"
 SHOT = pictures.plain_jpeg(64, 48)
 
 
@@ -163,6 +165,45 @@ def test_each_word_is_said_in_french_and_in_english(tmp_path: Path) -> None:
     spans = [attributes.get("lang") for tag, attributes in Seen(text).tags if tag == "span" and "lang" in attributes]
     assert spans.count("fr") == spans.count("en") > 20
     assert re.search(r"html\[lang=\"en\"\] span\[lang=\"fr\"\]", text)
+
+
+def read_in(language: str, text: str) -> str:
+    """The words of the page's body that a reader of that language sees."""
+    other = {"fr": "en", "en": "fr"}[language]
+    body = re.sub(rf'<span lang="{other}">.*?</span>|<(script|style)>.*?</(script|style)>', "", text, flags=re.S)
+    return html.unescape(re.sub(r"<[^>]+>", "", body[body.index("<body>") :]))
+
+
+def test_numbers_are_written_as_each_language_writes_them(tmp_path: Path) -> None:
+    shown = entry(
+        width=12_000, seconds=1234.5, regions=[region(score=0.25)], stages={"decode": 1.25, "look_again": 0.5, "odd": 2}
+    )
+    text = written(tmp_path / "r.html", [shown])
+    french, english = read_in("fr", text), read_in("en", text)
+    assert not re.search(r"\d\.\d", french)
+    assert not re.search(r"\d,\d", english.replace("12,000 ×", ""))
+    for words in (
+        "12\u202f000 × 48 px · 1234,5\xa0s",
+        "décodage 1,25\xa0s · relecture 0,50\xa0s · odd 2,00\xa0s",
+        "0,25",
+    ):
+        assert words in french, words
+    for words in ("12,000 × 48 px · 1234.5\xa0s", "decoding 1.25\xa0s · second look 0.50\xa0s · odd 2.00\xa0s", "0.25"):
+        assert words in english, words
+    assert re.search(r"\b1 zone\b", french)
+    assert re.search(r"\b1 region\b", english)
+
+
+def test_french_signs_of_two_parts_do_not_part_from_their_word(tmp_path: Path) -> None:
+    text = written(tmp_path / "r.html", [entry()], [{"file": "a", "error": "truncated"}])
+    french = "".join(re.findall(r'<span lang="fr">(.*?)</span>', text, flags=re.S))
+    assert not re.search(r"[^\xa0\u202f\s][:;!?](\s|$)| [:;!?]", re.sub(r"<[^>]+>", "", french))
+    assert "'" not in french
+
+
+def test_every_stage_of_the_clock_has_words() -> None:
+    told = re.findall(r'lap\("(\w+)"\)', "".join(path.read_text() for path in PIXELS.glob("*.py")))
+    assert set(told) == page.STAGES.keys()
 
 
 def test_a_place_that_cannot_be_written_is_refused_with_a_sentence(tmp_path: Path) -> None:

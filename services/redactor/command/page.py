@@ -27,15 +27,15 @@ KINDS = {
     "manual": ("à la main", "by hand"),
 }
 REASONS = {
-    "not_a_picture": ("ce n'est pas une image", "this is not a picture"),
+    "not_a_picture": ("ce n’est pas une image", "this is not a picture"),
     "unsupported_format": ("format non pris en charge", "a format that is not supported"),
     "truncated": ("le fichier est incomplet", "the file is incomplete"),
     "too_many_pixels": ("image trop grande", "the picture is too large"),
-    "too_many_frames": ("trop d'images dans le fichier", "too many frames in the file"),
+    "too_many_frames": ("trop d’images dans le fichier", "too many frames in the file"),
     "decoder_failed": ("le fichier est abîmé", "the file is damaged"),
     "time_limit": ("le traitement a dépassé sa durée", "it took longer than allowed"),
     "memory_limit": ("le traitement a dépassé sa mémoire", "it needed more memory than allowed"),
-    "original_missing": ("le fichier n'a pas pu être lu", "the file could not be read"),
+    "original_missing": ("le fichier n’a pas pu être lu", "the file could not be read"),
 }
 STATES = {
     "error": ("en erreur", "failed"),
@@ -44,6 +44,18 @@ STATES = {
     "nothing": ("rien trouvé", "nothing found"),
 }
 """What a reviewer should look at first; also the page's filters."""
+
+STAGES = {
+    "decode": ("décodage", "decoding"),
+    "faces": ("visages", "faces"),
+    "text": ("texte", "text"),
+    "codes": ("codes", "codes"),
+    "tattoos": ("tatouages", "tattoos"),
+    "paint": ("peinture", "painting"),
+    "look_again": ("relecture", "second look"),
+    "encode": ("codage", "encoding"),
+}
+"""What the redactor's clock counts apart; a stage that is not listed is shown by its own name."""
 
 _LISTS = {
     "regions": ("couvert", "covered"),
@@ -65,6 +77,15 @@ def both(french: str, english: str) -> str:
     return f'<span lang="fr">{french}</span><span lang="en">{english}</span>'
 
 
+def number(value: float, digits: int = 0, unit: str = "") -> str:
+    """A number as each language writes it: decimal comma or point, digits in threes from five on, no line break within
+    it or before its unit."""
+    plain = f"{value:,.{digits}f}" if abs(value) >= 10_000 else f"{value:.{digits}f}"
+    after = f"\N{NO-BREAK SPACE}{unit}" if unit else ""
+    english, french = plain, plain.replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ",")
+    return english + after if english == french else both(french + after, english + after)
+
+
 def states(image: dict[str, Any]) -> list[str]:
     """Which of `STATES` hold for an entry of the report."""
     if "error" in image:
@@ -80,38 +101,38 @@ def head(files: int, counts: Counter[str], seconds: float, contents: str) -> str
         "base-uri 'none'; form-action 'none'"
     )
     totals = [
-        (str(files), both("fichiers", "files")),
-        (str(counts["frames"]), both("images peintes", "pictures painted")),
-        (str(counts["regions"]), both("zones couvertes", "regions covered")),
+        (number(files), both("fichiers", "files")),
+        (number(counts["frames"]), both("images peintes", "pictures painted")),
+        (number(counts["regions"]), both("zones couvertes", "regions covered")),
         *(
-            (str(counts[f"kind:{kind}"]), _mark(kind) + both(*names))
+            (number(counts[f"kind:{kind}"]), _mark(kind) + both(*names))
             for kind, names in KINDS.items()
             if counts[f"kind:{kind}"]
         ),
-        (str(counts["proposals"]), both(*STATES["proposals"])),
-        (str(counts["residual"]), both(*STATES["residual"])),
-        (str(counts["state:error"]), both(*STATES["error"])),
-        (f"{seconds:.1f} s", both("de calcul", "of work")),
+        (number(counts["proposals"]), both(*STATES["proposals"])),
+        (number(counts["residual"]), both(*STATES["residual"])),
+        (number(counts["state:error"]), both(*STATES["error"])),
+        (number(seconds, 1, "s"), both("de calcul", "of work")),
     ]
-    cells = "".join(f"<div><dt>{name}</dt><dd>{number}</dd></div>" for number, name in totals)
+    cells = "".join(f"<div><dt>{name}</dt><dd>{count}</dd></div>" for count, name in totals)
     shown = [
         ("", ("toutes", "all"), ""),
-        *((name, said, f" ({counts[f'state:{name}']})") for name, said in STATES.items()),
+        *((name, said, f" ({number(counts[f'state:{name}'])})") for name, said in STATES.items()),
     ]
     filters = "".join(
         f'<button type="button" data-filter="{name}" aria-pressed="{"false" if name else "true"}">'
-        f"{both(*said)}{number}</button>"
-        for name, said, number in shown
+        f"{both(*said)}{count}</button>"
+        for name, said, count in shown
         if not name or counts[f"state:{name}"]
     )
     warning = both(
-        "<strong>Ne partagez pas cette page.</strong> Elle contient les images d'origine, non couvertes : des patients "
+        "<strong>Ne partagez pas cette page.</strong> Elle contient les images d’origine, non couvertes : des patients "
         "peuvent y être reconnus. Supprimez-la, avec son dossier <code>_files</code>, dès que vous avez regardé.",
         "<strong>Do not share this page.</strong> It holds the original, unpainted pictures: patients can be "
         "recognised in them. Delete it, and its <code>_files</code> folder, as soon as you have looked.",
     )
     doubt = both(
-        "Aucun effacement n'est parfait : regardez aussi les images où rien n'a été trouvé.",
+        "Aucun effacement n’est parfait : regardez aussi les images où rien n’a été trouvé.",
         "No redaction is perfect: look also at the pictures in which nothing was found.",
     )
     keys = both(
@@ -142,30 +163,31 @@ def foot() -> str:
     return f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
 
 
-def line_of_contents(number: int, images: list[dict[str, Any]]) -> str:
+def line_of_contents(place: int, images: list[dict[str, Any]]) -> str:
     """A file in the list at the top, with what is to be looked at in it."""
     found = Counter(state for image in images for state in states(image))
     chips = "".join(f' <span class="chip {state}">{both(*STATES[state])}</span>' for state in STATES if found[state])
-    anchor = f"p{number}" + ("f0" if len(images) > 1 else "")
+    anchor = f"p{place}" + ("f0" if len(images) > 1 else "")
     return f'<li><a href="#{anchor}">{escape(images[0]["file"])}</a>{chips}</li>'
 
 
-def article(anchor: str, number: int, image: dict[str, Any], before: Source | None, after: Source | None) -> str:
+def article(anchor: str, place: int, image: dict[str, Any], before: Source | None, after: Source | None) -> str:
     """One frame: heading, three views, table of regions."""
     held = states(image)
     name = escape(image["file"])
     start = f'<article id="{anchor}" tabindex="-1" data-states="{" ".join(held)}" aria-labelledby="{anchor}h">\n'
-    title = f'<h2 id="{anchor}h"><span class="number">{number}</span> {name}'
+    title = f'<h2 id="{anchor}h"><span class="number">{number(place)}</span> {name}'
     if "error" in image:
         reason = REASONS.get(image["error"])
         why = both(*reason) if reason else f"<code>{escape(image['error'])}</code>"
         detail = f" <code>{escape(image['detail'])}</code>" if image.get("detail") else ""
-        said = both("Rien n’a été peint :", "Nothing was painted:")
+        said = both("Rien n’a été peint :", "Nothing was painted:")
         return f'{start}{title}</h2>\n<p class="error">{said} {why}{detail}</p>\n</article>\n'
-    if not anchor.endswith(f"p{number}"):
+    if not anchor.endswith(f"p{place}"):
         title += f" <small>{both('image', 'frame')} {image['frame'] + 1}</small>"
     chips = "".join(f' <span class="chip {state}">{both(*STATES[state])}</span>' for state in held)
-    facts = f"{image['width']} × {image['height']} px · {image['seconds']:.1f} s · {escape(image['output'])}"
+    width, height = (number(image[side]) for side in ("width", "height"))
+    facts = f"{width} × {height} px · {number(image['seconds'], 1, 's')} · {escape(image['output'])}"
     notes = "".join(f'<p class="note">{_note(note)}</p>' for note in image.get("notes", ()))
     size = image["width"], image["height"]
     views = (
@@ -209,31 +231,31 @@ def _again(source: Source | None, width: int, height: int, identity: str) -> str
 
 def _numbered(image: dict[str, Any]) -> list[tuple[int, str, dict[str, Any]]]:
     regions = [(what, region) for what in _LISTS for region in image.get(what, ())]
-    return [(number, what, region) for number, (what, region) in enumerate(regions, 1)]
+    return [(index, what, region) for index, (what, region) in enumerate(regions, 1)]
 
 
 def _overlay(image: dict[str, Any]) -> str:
     width, height = image["width"], image["height"]
     letter = max(width, height) / 38
     drawn = []
-    for number, what, region in _numbered(image):
+    for index, what, region in _numbered(image):
         left, top, across, down = region["box"]
         box = f'x="{left}" y="{top}" width="{across}" height="{down}"'
         drawn.append(
-            f'<g class="box {what} {escape(region["kind"])}" data-box="{number}"><rect class="halo" {box}/>'
+            f'<g class="box {what} {escape(region["kind"])}" data-box="{index}"><rect class="halo" {box}/>'
             f'<rect {box}/><text x="{left}" y="{max(top - letter * 0.25, letter):.0f}" font-size="{letter:.0f}">'
-            f"{number}</text></g>"
+            f"{index}</text></g>"
         )
     return f'<svg class="boxes" viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(drawn)}</svg>'
 
 
 def _table(image: dict[str, Any]) -> str:
     rows = "".join(
-        f'<tr tabindex="0" data-box="{number}" class="{what}"><td>{number}</td>'
+        f'<tr tabindex="0" data-box="{index}" class="{what}"><td>{index}</td>'
         f"<td>{_mark(region['kind'])}{both(*KINDS.get(region['kind'], (escape(region['kind']),) * 2))}</td>"
-        f"<td>{both(*_LISTS[what])}</td><td>{region['score']:.2f}</td><td>{escape(region['detector'])}</td>"
+        f"<td>{both(*_LISTS[what])}</td><td>{number(region['score'], 2)}</td><td>{escape(region['detector'])}</td>"
         f"<td>{', '.join(map(str, region['box']))}</td></tr>"
-        for number, what, region in _numbered(image)
+        for index, what, region in _numbered(image)
     )
     if not rows:
         return f'<p class="nothing">{both("Rien n’a été trouvé ni couvert.", "Nothing was found or covered.")}</p>\n'
@@ -247,14 +269,18 @@ def _table(image: dict[str, Any]) -> str:
     )
     titles = "".join(f'<th scope="col">{each}</th>' for each in heads)
     count = len(_numbered(image))
+    said = number(count) + " " + (both("zones", "regions") if count > 1 else both("zone", "region"))
     return (
-        f"<details{' open' if count <= 12 else ''}><summary>{count} {both('zones', 'regions')}</summary>"
+        f"<details{' open' if count <= 12 else ''}><summary>{said}</summary>"
         f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div></details>\n'
     )
 
 
 def _stages(image: dict[str, Any]) -> str:
-    told = " · ".join(f"{escape(stage)} {seconds:.2f} s" for stage, seconds in image.get("stages", {}).items())
+    told = " · ".join(
+        f"{both(*STAGES.get(stage, (escape(stage),) * 2))} {number(seconds, 2, 's')}"
+        for stage, seconds in image.get("stages", {}).items()
+    )
     return f'<p class="stages">{told}</p>\n' if told else ""
 
 
