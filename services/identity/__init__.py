@@ -1,7 +1,8 @@
 """identity: who the members are, and whether they are who they say.
 
-Consumes: nothing.
+Consumes: consent.expiring (writes to the author of the case).
 Emits: member.changed (the full public state of a member, at registration and at every change of it),
 member.blocked (whom a member has blocked, the whole list).
-Owns: accounts with their passwords, the signing key of access tokens and its public half (JWKS), tries to sign in.
+Owns: accounts with their passwords, the signing key of access tokens and its public half (JWKS), tries to sign in,
+letters to members that wait for the mail server.
 """

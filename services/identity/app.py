@@ -1,4 +1,4 @@
-"""identity's wiring: one look shows every resource and route. It consumes no event, so it has no handlers."""
+"""identity's wiring: one look shows every resource, route and handler."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,17 +6,23 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.identity.handlers import Handlers
 from services.identity.routes.membership import Desk, make_router
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.attempts import Attempts
 from services.identity.store.keys import SigningKey
+from services.identity.store.mails import Mails
 from services.identity.store.passwords import Passwords
+from services.identity.store.postman import Postman
+from services.identity.store.smtp import SmtpServer
 from shared import web
 from shared.auth import Guard, TokenVerifier
 from shared.bus import Bus
+from shared.keyring import FileKeyRing
 from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
+from shared.sealed import SealedField
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -26,7 +32,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     accounts, attempts = Accounts(mongo), Attempts(mongo.db)
     passwords = Passwords(settings.password_hashes_at_once, settings.password_hashes_waiting)
+    sealed = SealedField(FileKeyRing(settings.wrapping_key_file))
+    mails = Mails(mongo, sealed)
+    postman = Postman(mails, smtp_server(settings), accounts.by_id, {}, settings.mail_from)
     bus = Bus(settings, "identity")
+    Handlers(mails).subscribe(bus)
     relay = Relay(mongo.db, bus)
 
     async def own_keys() -> dict[str, object]:
@@ -36,7 +46,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(prepare_when_possible(accounts.prepare, attempts.prepare), name="prepare")
+        preparing = asyncio.create_task(
+            prepare_when_possible(accounts.prepare, attempts.prepare, mails.prepare), name="prepare"
+        )
         tasks = [preparing]
         web.add_check(app, "mongo", lambda: mongo.ready(preparing))
         try:
@@ -45,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 web.add_check(app, "outbox", relay.check)
                 await bus.start()
                 tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
+                tasks.append(asyncio.create_task(postman.run(), name="postman"))
             yield
         finally:
             await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
@@ -59,4 +72,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan,
         service="identity",
         routers=[make_router(Desk(settings, accounts, attempts, passwords, key), Guard(verifier))],
+    )
+
+
+def smtp_server(settings: Settings) -> SmtpServer:
+    """The mail server that the settings name."""
+    return SmtpServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_security,
+        settings.smtp_username,
+        settings.smtp_password.get_secret_value(),
     )

@@ -278,12 +278,13 @@ EVENTS: tuple[type[Event], ...] = (
     CaseApproved,
     CaseRejected,
     CaseWithdrawn,
+    ConsentExpiring,
     CommentAdded,
 )
 """Every event, in the order in which a case flows."""
 
 CONSUMES: dict[str, tuple[type[Event], ...]] = {
-    "identity": (),
+    "identity": (ConsentExpiring,),
     "ingest": (CaseRedacted, CaseApproved, CaseRejected, MemberChanged),
     "redactor": (CaseUploaded, RedactionRequested, CaseWithdrawn),
     "moderation": (CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged),
@@ -292,7 +293,7 @@ CONSUMES: dict[str, tuple[type[Event], ...]] = {
 """Who listens to what; provisioning grants exactly this."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "identity": (),
+    "identity": ("identity",),
     "ingest": ("ingest",),
     "redactor": ("redactor", "redactor-interactive"),
     "moderation": ("moderation",),

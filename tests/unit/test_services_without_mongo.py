@@ -30,7 +30,9 @@ AWAY: dict[str, Any] = {
 
 
 def make_identity(folder: Path, **more: Any) -> FastAPI:
-    return identity.create_app(IdentitySettings(**AWAY, **more, signing_key_file=folder / "key.pem"))
+    (folder / "identity_key").write_text(base64.b64encode(b"i" * 32).decode())
+    files = {"signing_key_file": folder / "key.pem", "wrapping_key_file": folder / "identity_key"}
+    return identity.create_app(IdentitySettings(**AWAY, **more, **files))
 
 
 def make_ingest(folder: Path, **more: Any) -> FastAPI:

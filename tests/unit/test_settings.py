@@ -71,6 +71,7 @@ def test_a_signing_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         ("feed", "FEED_PORT", "eighty"),
         ("identity", "IDENTITY_PORT", "eighty"),
         ("identity", "IDENTITY_SIGNING_KEY_FILE", "/dev/null/key.pem"),
+        ("identity", "IDENTITY_WRAPPING_KEY_FILE", "/dev/null/key"),
         ("ingest", "INGEST_PORT", "eighty"),
         ("ingest", "INGEST_WRAPPING_KEY_FILE", "/dev/null/key"),
         ("moderation", "MODERATION_PORT", "eighty"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from shared.events import Contributions, MemberChanged, MemberStatus, Profession, Role, Specialty
+from shared.events import Contributions, Language, MemberChanged, MemberStatus, Profession, Role, Specialty
 
 PASSWORD_MIN_CHARACTERS = 12
 PASSWORD_MAX_CHARACTERS = 128
@@ -135,6 +135,8 @@ class Account:
     checked_at: datetime | None = None
     suspended_for: str | None = None
     contributions: Contributions | None = None
+    language: Language = "fr"
+    """What the member is written to in."""
 
     @classmethod
     def register(
@@ -148,6 +150,7 @@ class Account:
         specialty: Specialty | None = None,
         country: str | None = None,
         roles: frozenset[Role] = frozenset(),
+        language: Language = "fr",
     ) -> "Account":
         """A new account, unverified, under an id that tells nothing. With a profession it is a member's.
 
@@ -164,6 +167,7 @@ class Account:
             country=country.upper() if country else None,
             roles=roles | ({Role.MEMBER} if profession else frozenset()),
             created_at=now,
+            language=language,
         )
 
     def verify(self, now: datetime, registry: str | None = None) -> "Account":
@@ -173,6 +177,40 @@ class Account:
         if self.status is MemberStatus.SUSPENDED:
             raise MoveRefused(f"{self.pseudonym} is suspended: reinstate the account first.")
         return self._moved(status=MemberStatus.VERIFIED, verified_at=now, checked_at=now, registry=registry)
+
+    def confirm(
+        self,
+        now: datetime,
+        registry: str | None,
+        *,
+        profession: Profession | None = None,
+        specialty: Specialty | None = None,
+        country: str | None = None,
+    ) -> "Account":
+        """As `verify`, also of a person verified before, and with what the proof says in place of what they said."""
+        if self.status not in (MemberStatus.UNVERIFIED, MemberStatus.VERIFIED):
+            raise MoveRefused(f"{self.pseudonym} is {self.status}: no proof changes that.")
+        return self._moved(
+            status=MemberStatus.VERIFIED,
+            verified_at=now,
+            checked_at=now,
+            registry=registry,
+            profession=profession or self.profession,
+            specialty=specialty or self.specialty,
+            country=country or self.country,
+        )
+
+    def checked(self, now: datetime) -> "Account":
+        """The registry was asked again, and says what it said."""
+        if self.status is not MemberStatus.VERIFIED:
+            raise MoveRefused(f"{self.pseudonym} is {self.status}, not verified.")
+        return self._moved(checked_at=now)
+
+    def lapse(self) -> "Account":
+        """The proof is too old: unverified again, until there is a new one."""
+        if self.status is not MemberStatus.VERIFIED:
+            raise MoveRefused(f"{self.pseudonym} is {self.status}, not verified.")
+        return self._moved(status=MemberStatus.UNVERIFIED, verified_at=None, checked_at=None, registry=None)
 
     def suspend(self, reason: str) -> "Account":
         """Shut the person out. The reason stays in identity; events tell the status only."""

@@ -47,16 +47,20 @@ class Accounts:
         Raises AccountUnknown, and whatever `move` raises (then nothing has changed).
         """
 
-        async def write(session: Session) -> Account:
-            found = await self._accounts.find_one({"_id": member_id}, session=session)
-            if found is None:
-                raise AccountUnknown(member_id)
-            moved = move(_account(found))
+        return await self._mongo.transaction(lambda session: self.change_within(session, member_id, move))
+
+    async def change_within(self, session: Session, member_id: str, move: Callable[[Account], Account]) -> Account:
+        """As `change`, in the caller's transaction: what else he writes happens with it or not at all. A move that
+        gives the very account it was given writes nothing."""
+        found = await self._accounts.find_one({"_id": member_id}, session=session)
+        if found is None:
+            raise AccountUnknown(member_id)
+        account = _account(found)
+        moved = move(account)
+        if moved is not account:
             await self._accounts.replace_one({"_id": member_id}, _document(moved), session=session)
             await self._outbox.add(moved.changed(), session)
-            return moved
-
-        return await self._mongo.transaction(write)
+        return moved
 
     async def replace_hash(self, member_id: str, old: str, new: str) -> None:
         """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
@@ -96,6 +100,7 @@ def _document(account: Account) -> Document:
         "checked_at": account.checked_at,
         "contributions": account.contributions.value if account.contributions else None,
         "suspended_for": account.suspended_for,
+        "language": account.language,
     }
 
 
@@ -119,4 +124,5 @@ def _account(document: dict[str, Any]) -> Account:
         checked_at=document.get("checked_at"),
         contributions=Contributions(document["contributions"]) if document.get("contributions") else None,
         suspended_for=document["suspended_for"],
+        language=document.get("language", "fr"),
     )

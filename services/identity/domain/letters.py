@@ -1,0 +1,271 @@
+"""What identity writes to its members by mail, French and English, each in one plain text.
+
+A letter names nobody: it greets the pseudonym, and facts come in by name (never a civil name, never a patient's data).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any, Protocol
+
+from shared.events import Language
+
+
+class Letter(StrEnum):
+    """The kinds of mail. A kind is never renamed: rows that wait in the outbox name it."""
+
+    CONFIRM_ADDRESS = "confirm_address"
+    """Facts: pseudonym, link."""
+    ADDRESS_TAKEN = "address_taken"
+    """Somebody tried to register with the address of an account."""
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a name
+    """Facts: link."""
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a name
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    """Facts: factor (totp, passkey, recovery_codes)."""
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    """Facts: factor."""
+    SECOND_FACTOR_FAILING = "second_factor_failing"
+    """Somebody has the password and fails at the second factor."""
+    SESSION_REVOKED = "session_revoked"
+    """A spent refresh token was used: somebody may have a copy."""
+    ACCOUNT_VERIFIED = "account_verified"
+    ACCOUNT_SUSPENDED = "account_suspended"
+    """Facts: reason (a sentence in the member's language, may be empty)."""
+    CONSENT_EXPIRING = "consent_expiring"
+    """Facts: case_id, expires_on (ISO date)."""
+
+
+class FactMissing(KeyError):
+    """A letter needs a fact that it was not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Subject and body of one letter in one language; `{name}` takes a fact."""
+
+    subject: str
+    body: str
+
+
+class Mailer(Protocol):
+    """What the rest of identity needs to write to people. A letter that is enqueued is sent, however long it takes."""
+
+    async def enqueue(
+        self,
+        member_id: str,
+        letter: Letter,
+        facts: Mapping[str, str] | None = None,
+        *,
+        once: str | None = None,
+        session: Any = None,
+    ) -> bool:
+        """Write to a member, in the member's language, at the address that the account has when the letter goes.
+
+        `facts`: what the letter's kind names; the pseudonym is added. `once`: a key under which a letter goes out
+        once only, for a year; False where it has gone already. `session`: the transaction to which the letter
+        belongs, so that it goes out if and only if that is committed.
+        """
+
+    async def enqueue_to(self, address: str, letter: Letter, facts: Mapping[str, str] | None = None) -> None:
+        """Write to an address of which nobody knows yet whether it has an account; who sends it finds out."""
+
+
+_MONTHS_FR = (
+    *("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre"),
+    "décembre",
+)
+_MONTHS_EN = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November"),
+    "December",
+)
+_FACTORS: dict[str, Mapping[Language, str]] = {
+    "totp": {"fr": "une application d'authentification", "en": "an authenticator app"},
+    "passkey": {"fr": "une clé d'accès", "en": "a passkey"},
+    "recovery_codes": {"fr": "de nouveaux codes de secours", "en": "new recovery codes"},
+}
+
+
+def write(letter: Letter, language: Language, facts: Mapping[str, str]) -> tuple[str, str]:
+    """Subject and body. `facts` holds `pseudonym` and what the letter's kind names. Raises FactMissing."""
+    words = LETTERS[letter][language]
+    try:
+        said = {name: _said(name, value, language) for name, value in facts.items()}
+        body = "\n\n".join((_GREETING[language], words.body, _CLOSE[language])).format_map(said)
+        return words.subject.format_map(said), body.replace(" \n", "\n") + "\n"
+    except KeyError as error:
+        raise FactMissing(f"{letter} needs the fact {error}") from error
+
+
+def _said(name: str, value: str, language: Language) -> str:
+    if name == "factor":
+        return _FACTORS[value][language]
+    if name.endswith("_on"):
+        day = date.fromisoformat(value)
+        if language == "fr":
+            return f"{'1er' if day.day == 1 else day.day} {_MONTHS_FR[day.month - 1]} {day.year}"
+        return f"{day.day} {_MONTHS_EN[day.month - 1]} {day.year}"
+    return value
+
+
+_GREETING: Mapping[Language, str] = {"fr": "Bonjour {pseudonym},", "en": "Dear {pseudonym},"}
+_CLOSE: Mapping[Language, str] = {
+    "fr": "Consilium\n\nCe message est envoyé automatiquement. Nous ne demandons jamais votre mot de passe ni un code "
+    "par courriel ou par téléphone.",
+    "en": "Consilium\n\nThis message is sent automatically. We never ask for your password or a code by mail or phone.",
+}
+
+_NOT_YOU_FR = (
+    "Si ce n'était pas vous, choisissez tout de suite un nouveau mot de passe, puis fermez vos autres sessions dans "
+    "les réglages de votre compte."
+)
+_NOT_YOU_EN = (
+    "If this was not you, choose a new password now, and then end your other sessions in your account's settings."
+)
+
+LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
+    Letter.CONFIRM_ADDRESS: {
+        "fr": Words(
+            "Confirmez votre adresse",
+            "Quelqu'un, sans doute vous, a demandé un compte Consilium avec cette adresse. Pour la confirmer, ouvrez "
+            "ce lien dans les 24 heures :\n\n{link}\n\nIl faudra y saisir le mot de passe que vous avez choisi.\n\n"
+            "Si ce n'était pas vous, ne faites rien : aucun compte ne sera créé.",
+        ),
+        "en": Words(
+            "Confirm your address",
+            "Somebody, probably you, asked for a Consilium account with this address. To confirm it, open this link "
+            "within 24 hours:\n\n{link}\n\nYou will be asked for the password that you chose.\n\n"
+            "If this was not you, do nothing: no account will be made.",
+        ),
+    },
+    Letter.ADDRESS_TAKEN: {
+        "fr": Words(
+            "Vous avez déjà un compte",
+            "Quelqu'un, peut-être vous, a demandé un compte Consilium avec cette adresse. Vous en avez déjà un : "
+            "connectez-vous, ou demandez un nouveau mot de passe si vous l'avez oublié.\n\n"
+            "Si ce n'était pas vous, ne faites rien : votre compte n'a pas changé, et personne n'a appris qu'il "
+            "existe.",
+        ),
+        "en": Words(
+            "You already have an account",
+            "Somebody, perhaps you, asked for a Consilium account with this address. You have one already: sign in, "
+            "or ask for a new password if you have forgotten it.\n\n"
+            "If this was not you, do nothing: your account has not changed, and nobody has learnt that it exists.",
+        ),
+    },
+    Letter.PASSWORD_RESET: {
+        "fr": Words(
+            "Choisissez un nouveau mot de passe",
+            "Quelqu'un, sans doute vous, a demandé un nouveau mot de passe pour votre compte. Pour le choisir, ouvrez "
+            "ce lien dans les 30 minutes :\n\n{link}\n\nIl ne sert qu'une fois. Toutes vos sessions seront fermées ; "
+            "à la connexion suivante, votre second facteur vous sera demandé si vous en avez un.\n\n"
+            "Si ce n'était pas vous, ne faites rien : votre mot de passe reste le même.",
+        ),
+        "en": Words(
+            "Choose a new password",
+            "Somebody, probably you, asked for a new password for your account. To choose it, open this link within "
+            "30 minutes:\n\n{link}\n\nIt works once. All your sessions will end; the next sign-in will ask for your "
+            "second factor if you have one.\n\n"
+            "If this was not you, do nothing: your password stays the same.",
+        ),
+    },
+    Letter.PASSWORD_CHANGED: {
+        "fr": Words(
+            "Votre mot de passe a changé",
+            "Le mot de passe de votre compte vient d'être changé, et les sessions ouvertes ailleurs ont été "
+            "fermées.\n\n"
+            "Si ce n'était pas vous, demandez tout de suite un nouveau mot de passe depuis la page de connexion.",
+        ),
+        "en": Words(
+            "Your password was changed",
+            "The password of your account has just been changed, and the sessions open elsewhere have ended.\n\n"
+            "If this was not you, ask for a new password on the sign-in page now.",
+        ),
+    },
+    Letter.SECOND_FACTOR_ADDED: {
+        "fr": Words(
+            "Connexion : un moyen ajouté",
+            "Votre compte a reçu un moyen de connexion : {factor}.\n\n" + _NOT_YOU_FR,
+        ),
+        "en": Words(
+            "Sign-in: a means added",
+            "Your account was given another means of signing in: {factor}.\n\n" + _NOT_YOU_EN,
+        ),
+    },
+    Letter.SECOND_FACTOR_REMOVED: {
+        "fr": Words(
+            "Connexion : un moyen retiré",
+            "Votre compte a perdu un moyen de connexion : {factor}.\n\n" + _NOT_YOU_FR,
+        ),
+        "en": Words(
+            "Sign-in: a means removed",
+            "Your account has lost a means of signing in: {factor}.\n\n" + _NOT_YOU_EN,
+        ),
+    },
+    Letter.SECOND_FACTOR_FAILING: {
+        "fr": Words(
+            "Connexions refusées à votre compte",
+            "Quelqu'un a donné votre mot de passe, puis plusieurs fois un code faux. Personne n'est entré.\n\n"
+            "Si ce n'était pas vous, votre mot de passe est connu d'un autre : changez-le tout de suite.",
+        ),
+        "en": Words(
+            "Sign-ins to your account were refused",
+            "Somebody gave your password, and then a wrong code several times. Nobody got in.\n\n"
+            "If this was not you, somebody else knows your password: change it now.",
+        ),
+    },
+    Letter.SESSION_REVOKED: {
+        "fr": Words(
+            "Une de vos sessions a été fermée",
+            "Une clé de session déjà utilisée a été présentée une seconde fois : il se peut qu'elle ait été copiée. "
+            "Nous avons fermé cette session par prudence ; connectez-vous de nouveau.\n\n"
+            "Si cela se reproduit, changez votre mot de passe et vérifiez vos appareils.",
+        ),
+        "en": Words(
+            "One of your sessions was ended",
+            "A session key that had been used already was presented a second time: it may have been copied. We ended "
+            "that session to be safe; please sign in again.\n\n"
+            "If this happens again, change your password and check your devices.",
+        ),
+    },
+    Letter.ACCOUNT_VERIFIED: {
+        "fr": Words(
+            "Votre profession est vérifiée",
+            "Votre profession a été vérifiée. Vous pouvez maintenant proposer des cas, répondre et commenter.",
+        ),
+        "en": Words(
+            "Your profession is verified",
+            "Your profession has been verified. You can now propose cases, answer and comment.",
+        ),
+    },
+    Letter.ACCOUNT_SUSPENDED: {
+        "fr": Words(
+            "Votre compte est suspendu",
+            "Votre compte est suspendu et vos sessions ont été fermées. {reason}\n\n"
+            "Si c'est une erreur, écrivez aux administrateurs.",
+        ),
+        "en": Words(
+            "Your account is suspended",
+            "Your account is suspended and your sessions have ended. {reason}\n\n"
+            "If this is a mistake, write to the administrators.",
+        ),
+    },
+    Letter.CONSENT_EXPIRING: {
+        "fr": Words(
+            "Un consentement arrive à son terme",
+            "Le consentement du patient pour un de vos cas (n° {case_id}) prend fin le {expires_on}. Ce jour-là, le "
+            "cas sera retiré et ses images effacées, sans autre message.\n\n"
+            "Pour le garder, revoyez le patient avant cette date et recueillez un nouveau consentement. S'il ne le "
+            "souhaite pas, ou si vous ne pouvez pas le joindre, ne faites rien.",
+        ),
+        "en": Words(
+            "A consent is about to end",
+            "The patient's consent for one of your cases (no. {case_id}) ends on {expires_on}. On that day the case "
+            "will be withdrawn and its pictures erased, without another message.\n\n"
+            "To keep it, see the patient before that date and record a new consent. If the patient does not wish so, "
+            "or cannot be reached, do nothing.",
+        ),
+    },
+}
+"""Every letter in both languages; a test writes each of them in each."""

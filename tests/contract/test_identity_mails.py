@@ -1,0 +1,174 @@
+"""The outbox of letters, in memory and in the database; and a real mail server."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from deploy.local import Platform
+from deploy.local.ports import free_ports
+from services.identity.domain.letters import Letter
+from services.identity.store.mails import Mails
+from services.identity.store.postman import MailAway, MailRefused
+from services.identity.store.smtp import SmtpServer
+from shared.keyring import HeldKeys
+from shared.mongo import Mongo
+from shared.sealed import SealedField
+from tests.memory_mails import MemoryMails
+
+
+class Room:
+    """An empty outbox, under a clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        self.mails: Any = None
+        self.mongo: Mongo | None = None
+
+
+@pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.platform)])
+async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
+    made = Room()
+    if request.param == "memory":
+        made.mails = MemoryMails(now=lambda: made.now)
+        yield made
+        return
+    platform: Platform = request.getfixturevalue("platform")
+    made.mongo = Mongo(platform.service_env("identity")["IDENTITY_MONGO_URI"], "identity")
+    # Another test's identity may have left letters, and a postman of its own.
+    await made.mongo.db["mails"].delete_many({})
+    made.mails = Mails(made.mongo, SealedField(HeldKeys([b"k" * 32])), now=lambda: made.now)
+    await made.mails.prepare()
+    yield made
+    await made.mongo.db["mails"].delete_many({})
+    made.mongo.close()
+
+
+async def test_a_letter_is_held_by_one_postman_until_it_is_done(room: Room) -> None:
+    await room.mails.enqueue("m-1", Letter.PASSWORD_RESET, {"link": "https://a.example/?t=1"})
+    first = await room.mails.take()
+    assert first is not None
+    assert (first.letter, first.member_id, first.facts) == (
+        Letter.PASSWORD_RESET,
+        "m-1",
+        {"link": "https://a.example/?t=1"},
+    )
+    assert (first.written_at, first.tries) == (room.now, 1)
+    assert await room.mails.take() is None
+    room.now += timedelta(seconds=121)  # its postman died
+    again = await room.mails.take()
+    assert again is not None
+    assert (again.mail_id, again.tries) == (first.mail_id, 2)
+    await room.mails.done(again.mail_id)
+    room.now += timedelta(days=1)
+    assert await room.mails.take() is None
+
+
+async def test_a_letter_put_off_is_due_later_and_the_oldest_goes_first(room: Room) -> None:
+    for number in range(3):
+        await room.mails.enqueue_to(f"{number}@a.example", Letter.CONFIRM_ADDRESS, {"n": str(number)})
+        room.now += timedelta(seconds=1)
+    first = await room.mails.take()
+    assert first is not None
+    assert (first.member_id, first.facts) == (None, {"n": "0", "address": "0@a.example"})
+    await room.mails.later(first.mail_id, 60)
+    assert [(await room.mails.take()).facts["n"] for _ in range(2)] == ["1", "2"]
+    assert await room.mails.take() is None
+    room.now += timedelta(seconds=61)
+    assert (await room.mails.take()).mail_id == first.mail_id
+
+
+async def test_a_letter_with_a_key_goes_once_even_when_it_is_asked_for_at_the_same_moment(room: Room) -> None:
+    once = str(uuid.uuid4())
+    asked = await asyncio.gather(*(room.mails.enqueue("m-1", Letter.ACCOUNT_VERIFIED, once=once) for _ in range(8)))
+    assert asked.count(True) == 1
+    assert await room.mails.take() is not None
+    assert await room.mails.take() is None
+
+
+@pytest.mark.platform
+async def test_a_letter_belongs_to_its_transaction_and_lies_sealed(platform: Platform) -> None:
+    mongo = Mongo(platform.service_env("identity")["IDENTITY_MONGO_URI"], "identity")
+    mails = Mails(mongo, SealedField(HeldKeys([b"k" * 32])))
+    await mails.prepare()
+    member_id, once = str(uuid.uuid4()), str(uuid.uuid4())
+
+    async def write(session: Any) -> None:
+        await mails.enqueue(member_id, Letter.PASSWORD_RESET, {"link": "secret-link"}, once=once, session=session)
+        raise LookupError("undone")
+
+    with pytest.raises(LookupError):
+        await mongo.transaction(write)
+    assert await mongo.db["mails"].find_one({"member_id": member_id}) is None
+    assert await mails.enqueue(member_id, Letter.PASSWORD_RESET, {"link": "secret-link"}, once=once)
+    row = await mongo.db["mails"].find_one_and_delete({"member_id": member_id})
+    assert row is not None
+    assert b"secret-link" not in str(row).encode()
+    mongo.close()
+
+
+class Keeps:
+    """A mail server's mind: who is unknown to it, and what it got."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        if address.startswith("nobody"):
+            return "550 no such box nobody"
+        if address.startswith("later"):
+            return "450 greylisted"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.got.append(envelope.content)
+        return "250 OK"
+
+
+@pytest.fixture
+def catcher() -> Iterator[tuple[Keeps, int]]:
+    keeps = Keeps()
+    (port,) = free_ports(1)
+    controller = Controller(keeps, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield keeps, port
+    controller.stop()
+
+
+def message(to: str) -> EmailMessage:
+    made = EmailMessage()
+    made["From"], made["To"], made["Subject"] = "c@c.example", to, "Été"
+    made.set_content("Voilà\n")
+    return made
+
+
+async def test_a_mail_server_takes_a_letter_refuses_one_or_asks_to_wait(catcher: tuple[Keeps, int]) -> None:
+    keeps, port = catcher
+    server = SmtpServer("127.0.0.1", port, "none")
+    await server.send(message("someone@a.example"))
+    assert len(keeps.got) == 1
+    with pytest.raises(MailRefused, match="550") as refusal:
+        await server.send(message("nobody@a.example"))
+    assert "nobody" not in str(refusal.value)
+    with pytest.raises(MailAway, match="450"):
+        await server.send(message("later@a.example"))
+
+
+async def test_no_letter_goes_over_a_line_that_was_to_be_encrypted_and_is_not(catcher: tuple[Keeps, int]) -> None:
+    keeps, port = catcher
+    for security in ("starttls", "tls"):
+        with pytest.raises(MailAway):
+            await SmtpServer("127.0.0.1", port, security, "user", "password", timeout_s=3).send(message("a@a.example"))
+    assert keeps.got == []
+
+
+async def test_a_mail_server_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with pytest.raises(MailAway, match=r"127\.0\.0\.1:9"):
+        await SmtpServer("127.0.0.1", 9, "none", timeout_s=3).send(message("a@a.example"))
