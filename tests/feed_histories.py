@@ -18,6 +18,7 @@ from shared.events import (
     CaseWithdrawn,
     CommentAdded,
     CommentKind,
+    ConsentFacts,
     Event,
     Frame,
     MemberChanged,
@@ -46,6 +47,7 @@ def approval(
     kind: QuestionKind = QuestionKind.DIAGNOSIS,
     author_id: str = "m-1",
     text: str = "An itching ring, for three weeks.",
+    consent: ConsentFacts | None = None,
 ) -> CaseApproved:
     return CaseApproved(
         case_id=case_id,
@@ -57,6 +59,7 @@ def approval(
         title=f"{case_id}, version {version}",
         text=text,
         pictures=tuple(pictures),
+        consent=consent,
         approved_at=START + timedelta(minutes=minutes, microseconds=version),
     )
 

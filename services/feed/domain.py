@@ -26,6 +26,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from shared.audiences import tags_of_case
 from shared.events import ApprovedPicture, CaseApproved, CaseWithdrawn, CommentAdded, Event, MemberChanged, MemberStatus
 
 Document = dict[str, Any]
@@ -161,7 +162,8 @@ def case_content(event: CaseApproved) -> Document:
     """The fields of a published case.
 
     `card` is a JSON object as text, sent to clients as it is; `pictures` is JSON too, as approved, and read by
-    `whole_case` and `approved_rendition`. `position` orders the feed.
+    `whole_case` and `approved_rendition`. `position` orders the feed. `shown_to` and `shown_until` (the last day) are
+    what the patient agreed to; a case whose consent has ended is shown to nobody, also before its withdrawal arrives.
     """
     card = {
         "case_id": event.case_id,
@@ -181,6 +183,8 @@ def case_content(event: CaseApproved) -> Document:
         "kind": event.kind.value,
         "language": event.language,
         "author_id": event.author_id,
+        "shown_to": list(tags_of_case(event.consent, event.specialty)),
+        "shown_until": event.consent.expires_on.isoformat() if event.consent and event.consent.expires_on else None,
         "card": _json(card),
         "text": event.text,
         "pictures": _PICTURES.dump_json(event.pictures).decode(),

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from services.feed import domain
 from services.feed.domain import FIRST_PAGE, BadCursor
-from services.feed.store import Pages
-from shared.auth import Guard
+from services.feed.store import Pages, Reader
+from shared.audiences import tags_of_reader
+from shared.auth import Guard, Principal
 from shared.blobs import REDACTED, BlobMissing, ObjectStore
 from shared.events import CommentKind, Language, PictureKind, Profession, QuestionKind, RenditionSize, Specialty
 from shared.web import ProblemKind, Text
@@ -169,10 +170,16 @@ Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` 
 
 def make_router(guard: Guard, pages: Pages, blobs: ObjectStore) -> APIRouter:
     """The feed's routes. Every one of them asks for a verified member."""
-    router = APIRouter(dependencies=[Depends(guard.verified)], default_response_class=Response)
+    router = APIRouter(default_response_class=Response)
+
+    async def reader(caller: Annotated[Principal, Depends(guard.verified)]) -> Reader:
+        return Reader(caller.member_id, tags_of_reader(caller.profession, caller.specialty))
+
+    Reading = Annotated[Reader, Depends(reader)]
 
     @router.get("/cases", responses=_documented(CasePage), summary="Published cases, newest first")
     async def list_cases(
+        reader: Reading,
         specialty: Specialty | None = None,
         kind: QuestionKind | None = None,
         language: Language | None = None,
@@ -184,17 +191,17 @@ def make_router(guard: Guard, pages: Pages, blobs: ObjectStore) -> APIRouter:
             for name, value in (("specialty", specialty), ("kind", kind), ("language", language))
             if value is not None
         }
-        return _json(await pages.cases(filters, limit, _position(cursor, FIRST_PAGE)))
+        return _json(await pages.cases(reader, filters, limit, _position(cursor, FIRST_PAGE)))
 
     @router.get("/cases/{case_id}", responses=_documented(PublishedCase), summary="A case with its pictures")
-    async def get_case(case_id: str) -> Response:
-        return _json(_found(await pages.case(case_id)))
+    async def get_case(case_id: str, reader: Reading) -> Response:
+        return _json(_found(await pages.case(reader, case_id)))
 
     @router.get(
         "/cases/{case_id}/comments", responses=_documented(CommentPage), summary="A case's comments, oldest first"
     )
-    async def list_comments(case_id: str, limit: Limit = 50, cursor: Cursor = None) -> Response:
-        return _json(_found(await pages.comments(case_id, limit, _position(cursor, ""))))
+    async def list_comments(case_id: str, reader: Reading, limit: Limit = 50, cursor: Cursor = None) -> Response:
+        return _json(_found(await pages.comments(reader, case_id, limit, _position(cursor, ""))))
 
     @router.get(
         "/cases/{case_id}/pictures/{picture_id}/frames/{frame}/{size}",
@@ -206,13 +213,14 @@ def make_router(guard: Guard, pages: Pages, blobs: ObjectStore) -> APIRouter:
         },
     )
     async def get_picture(
+        reader: Reading,
         case_id: str,
         picture_id: str,
         frame: Annotated[int, Path(ge=0, le=10_000)],
         size: RenditionSize,
         if_none_match: Annotated[str | None, Header(max_length=1_000)] = None,
     ) -> Response:
-        file = await pages.file(case_id, picture_id, frame, size.value)
+        file = await pages.file(reader, case_id, picture_id, frame, size.value)
         if file is None:
             raise PICTURE_UNKNOWN()
         # `no-cache`: a copy is kept but asked about each time, so that a withdrawal is noticed.

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -12,15 +13,19 @@ from hypothesis import HealthCheck, given, settings
 
 from deploy.local import Platform
 from services.feed import domain
-from services.feed.store import Builds, Members, NoBuild, Pages, Projector, Superseded, builds, compare
+from services.feed.store import Builds, Members, NoBuild, Pages, Projector, Reader, Superseded, builds, compare
+from shared.audiences import tags_of_reader
 from shared.bus import Received
 from shared.events import (
+    Audience,
     CaseApproved,
     CaseWithdrawn,
     CommentAdded,
+    ConsentFacts,
     Event,
     MemberChanged,
     MemberStatus,
+    Profession,
     QuestionKind,
     Specialty,
 )
@@ -44,6 +49,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.platform
 
 _offsets = itertools.count()
+READER = Reader("m-9", tags_of_reader(Profession.NURSE, Specialty.WOUND_CARE))
 
 
 class Feed:
@@ -75,7 +81,7 @@ class Feed:
         }
 
     async def page(self, limit: int = 20, after: str = domain.FIRST_PAGE, **filters: str) -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads(await self.pages.cases(filters, limit, after))
+        found: dict[str, Any] = orjson.loads(await self.pages.cases(READER, filters, limit, after))
         return found
 
 
@@ -287,29 +293,83 @@ async def test_authors_are_shown_as_they_are_now(feed: Feed, build: int) -> None
     assert await feed.members.state("nobody") is None
 
 
+DERMATOLOGIST = Reader("m-7", tags_of_reader(Profession.PHYSICIAN, Specialty.DERMATOLOGY))
+STUDENT = Reader("m-6", tags_of_reader(Profession.STUDENT, Specialty.DERMATOLOGY))
+OTHER_STUDENT = Reader("m-5", tags_of_reader(Profession.STUDENT, None))
+AUTHOR = Reader("m-1", tags_of_reader(Profession.PHYSICIAN, Specialty.SURGERY))
+TODAY = datetime.now(UTC).date()
+
+
+def agreed(audience: Audience, ends: date | None = None) -> ConsentFacts:
+    return ConsentFacts(
+        purposes=("publication",),
+        language="fr",
+        text_sha256="a" * 64,
+        signed_on=TODAY,
+        audience=audience,
+        expires_on=ends or TODAY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("audience", "sees"),
+    [
+        (Audience.PROFESSIONALS_AND_STUDENTS, {READER, DERMATOLOGIST, STUDENT, OTHER_STUDENT, AUTHOR}),
+        (Audience.PROFESSIONALS, {READER, DERMATOLOGIST, AUTHOR}),
+        (Audience.SPECIALTY, {DERMATOLOGIST, STUDENT, AUTHOR}),
+    ],
+)
+async def test_a_case_is_shown_to_the_audience_that_the_patient_chose(
+    feed: Feed, build: int, audience: Audience, sees: set[Reader]
+) -> None:
+    shown = picture("p", "c/p/1/0000-full", "a" * 64, 10)
+    await feed.project(approval("c", pictures=[shown], consent=agreed(audience)), comment("k", "c"), member("m-1"))
+    for reader in (READER, DERMATOLOGIST, STUDENT, OTHER_STUDENT, AUTHOR):
+        opened = (
+            await feed.pages.case(reader, "c"),
+            await feed.pages.comments(reader, "c", 10, ""),
+            await feed.pages.file(reader, "c", "p", 0, "full"),
+        )
+        assert all(opened) if reader in sees else not any(opened)
+        listed = orjson.loads(await feed.pages.cases(reader, {}, 20, domain.FIRST_PAGE))["items"]
+        # The author sees an own case that is for others under its own address.
+        assert bool(listed) == (reader in sees and (reader != AUTHOR or audience is not Audience.SPECIALTY))
+
+
+async def test_a_case_whose_consent_has_ended_is_shown_to_nobody_even_before_its_withdrawal(
+    feed: Feed, build: int
+) -> None:
+    over = agreed(Audience.PROFESSIONALS, TODAY - timedelta(days=1))
+    await feed.project(approval("c", consent=over), approval("d", consent=agreed(Audience.PROFESSIONALS)))
+    for reader in (READER, AUTHOR):
+        assert await feed.pages.case(reader, "c") is None
+        assert await feed.pages.case(reader, "d") is not None
+    assert [item["case_id"] for item in (await feed.page())["items"]] == ["d"]
+
+
 async def test_a_withdrawn_case_has_no_route_left(feed: Feed, build: int) -> None:
     shown = picture("p", "c/p/1/0000-full", "a" * 64, 10)
     await feed.project(approval("c", pictures=[shown]), comment("k", "c"), member("m-1"))
-    assert await feed.pages.file("c", "p", 0, "full") is not None
-    assert await feed.pages.file("c", "p", 0, "small") is None
-    assert orjson.loads(await feed.pages.comments("c", 10, "") or b"")["items"][0]["comment_id"] == "k"
-    assert orjson.loads(await feed.pages.case("c") or b"")["comment_count"] == 1
+    assert await feed.pages.file(READER, "c", "p", 0, "full") is not None
+    assert await feed.pages.file(READER, "c", "p", 0, "small") is None
+    assert orjson.loads(await feed.pages.comments(READER, "c", 10, "") or b"")["items"][0]["comment_id"] == "k"
+    assert orjson.loads(await feed.pages.case(READER, "c") or b"")["comment_count"] == 1
 
     await feed.project(withdrawal("c"))
     assert (await feed.page())["items"] == []
-    assert await feed.pages.case("c") is None
-    assert await feed.pages.comments("c", 10, "") is None
-    assert await feed.pages.file("c", "p", 0, "full") is None
+    assert await feed.pages.case(READER, "c") is None
+    assert await feed.pages.comments(READER, "c", 10, "") is None
+    assert await feed.pages.file(READER, "c", "p", 0, "full") is None
 
 
 async def test_comments_before_their_case_stay_hidden_until_it_comes(feed: Feed, build: int) -> None:
     await feed.project(comment("k1", "c", minutes=1), comment("k0", "c", minutes=0))
     assert (await feed.page())["items"] == []
-    assert await feed.pages.comments("c", 10, "") is None
+    assert await feed.pages.comments(READER, "c", 10, "") is None
     await feed.project(approval("c"))
-    page = orjson.loads(await feed.pages.comments("c", 1, "") or b"")
+    page = orjson.loads(await feed.pages.comments(READER, "c", 1, "") or b"")
     assert [item["comment_id"] for item in page["items"]] == ["k0"]
-    rest = orjson.loads(await feed.pages.comments("c", 1, domain.read_cursor(page["next_cursor"])) or b"")
+    rest = orjson.loads(await feed.pages.comments(READER, "c", 1, domain.read_cursor(page["next_cursor"])) or b"")
     assert [item["comment_id"] for item in rest["items"]] == ["k1"]
     assert rest["next_cursor"] is None
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.feed.store import Builds, Members, Pages
+from services.feed.store import Builds, Members, Pages, Reader
+
+READER = Reader("m-9", ("professional",))
 
 
 class CountedPages(Pages):
@@ -44,11 +46,11 @@ class OneBuild(Builds):
 
 async def test_callers_at_the_same_moment_share_one_query() -> None:
     pages = CountedPages(cache_s=60)
-    asking = [asyncio.create_task(pages.cases({}, 20, "~")) for _ in range(10)]
+    asking = [asyncio.create_task(pages.cases(READER, {}, 20, "~")) for _ in range(10)]
     await asyncio.sleep(0)
     pages.go.set()
     assert await asyncio.gather(*asking) == [b"page 1"] * 10
-    assert await pages.cases({}, 20, "~") == b"page 1"
+    assert await pages.cases(READER, {}, 20, "~") == b"page 1"
     assert pages.reads == 1
 
 
@@ -56,17 +58,25 @@ async def test_other_filters_limits_cursors_and_builds_are_other_pages() -> None
     pages = CountedPages(cache_s=60)
     pages.go.set()
     for filters, limit, after in (({}, 20, "~"), ({"kind": "opinion"}, 20, "~"), ({}, 21, "~"), ({}, 20, "5")):
-        await pages.cases(filters, limit, after)
+        await pages.cases(READER, filters, limit, after)
+    await pages.cases(Reader("m-8", ("student",)), {}, 20, "~")
     pages.builds.number = 2
-    await pages.cases({}, 20, "~")
-    assert pages.reads == 5
+    await pages.cases(READER, {}, 20, "~")
+    assert pages.reads == 6
+
+
+async def test_readers_of_one_kind_share_a_page() -> None:
+    pages = CountedPages(cache_s=60)
+    pages.go.set()
+    assert await pages.cases(READER, {}, 20, "~") == await pages.cases(Reader("m-8", READER.tags), {}, 20, "~")
+    assert pages.reads == 1
 
 
 async def test_a_page_is_read_again_when_its_time_is_over() -> None:
     pages = CountedPages(cache_s=0)
     pages.go.set()
-    assert await pages.cases({}, 20, "~") == b"page 1"
-    assert await pages.cases({}, 20, "~") == b"page 2"
+    assert await pages.cases(READER, {}, 20, "~") == b"page 1"
+    assert await pages.cases(READER, {}, 20, "~") == b"page 2"
 
 
 async def test_a_failure_is_not_remembered() -> None:
@@ -74,15 +84,15 @@ async def test_a_failure_is_not_remembered() -> None:
     pages.go.set()
     pages.failure = ConnectionError("mongod is away")
     with pytest.raises(ConnectionError):
-        await pages.cases({}, 20, "~")
+        await pages.cases(READER, {}, 20, "~")
     pages.failure = None
-    assert await pages.cases({}, 20, "~") == b"page 2"
+    assert await pages.cases(READER, {}, 20, "~") == b"page 2"
 
 
 async def test_a_caller_who_leaves_does_not_take_the_answer_from_others() -> None:
     pages = CountedPages(cache_s=60)
-    leaving = asyncio.create_task(pages.cases({}, 20, "~"))
-    staying = asyncio.create_task(pages.cases({}, 20, "~"))
+    leaving = asyncio.create_task(pages.cases(READER, {}, 20, "~"))
+    staying = asyncio.create_task(pages.cases(READER, {}, 20, "~"))
     await asyncio.sleep(0)
     leaving.cancel()
     pages.go.set()

@@ -2,7 +2,7 @@
 
 from services.feed.store.builds import Builds, NoBuild, Pointer, Superseded
 from services.feed.store.comparison import CollectionComparison, Comparison, compare
-from services.feed.store.pages import File, Members, Pages
+from services.feed.store.pages import File, Members, Pages, Reader
 from services.feed.store.projector import Projector
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Pages",
     "Pointer",
     "Projector",
+    "Reader",
     "Superseded",
     "compare",
 ]

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from services.feed import domain
 from services.feed.domain import Standing
@@ -30,6 +31,32 @@ class File:
     object_key: str
     media_type: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, as far as it decides what they see: see `shared.audiences`."""
+
+    member_id: str
+    tags: tuple[str, ...]
+
+    def whole_list(self) -> Document:
+        """The part of a query that leaves out what this reader may not see in a list: the same for all of a kind."""
+        # None: cases that were published before audiences were asked for.
+        return {"shown_to": {"$in": [*self.tags, None]}, "shown_until": {"$not": {"$lt": _today()}}}
+
+    def one(self, case_id: str) -> Document:
+        """The query for one published case, which its author sees as well, whatever the audience."""
+        return {
+            "_id": case_id,
+            "standing": Standing.PUBLISHED.value,
+            "shown_until": {"$not": {"$lt": _today()}},
+            "$or": [{"shown_to": {"$in": [*self.tags, None]}}, {"author_id": self.member_id}],
+        }
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 class Members:
@@ -95,45 +122,43 @@ class Pages:
         self._cache_s = cache_s
         self._recent: OrderedDict[object, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
 
-    async def cases(self, filters: Mapping[str, str], limit: int, after: str) -> bytes:
+    async def cases(self, reader: Reader, filters: Mapping[str, str], limit: int, after: str) -> bytes:
         """A page of published cases from the newest, as JSON. `filters` by field; `after`: a position.
 
-        A page is the same for every member, and most ask for the first: who asks while another's answer is being
-        made, or within `PAGE_CACHE_S` of its beginning, gets that answer.
+        A page is the same for every reader of the same profession's kind and specialty, and most ask for the first:
+        who asks while another's answer is being made, or within `PAGE_CACHE_S` of its beginning, gets that answer.
         """
         build = await self._builds.live()
 
         async def read() -> bytes:
-            query = {**filters, "position": {"$lt": after}}
+            query = {**filters, "position": {"$lt": after}, **reader.whole_list()}
             return await self._page(
                 self._builds.rooms(build).cases, query, -1, limit, {"author_id", "card", "comments"}
             )
 
-        return await self._shared((build, *filters.items(), limit, after), read)
+        return await self._shared((build, reader.tags, *filters.items(), limit, after), read)
 
-    async def comments(self, case_id: str, limit: int, after: str) -> bytes | None:
+    async def comments(self, reader: Reader, case_id: str, limit: int, after: str) -> bytes | None:
         """A page of a published case's comments from the oldest, as JSON."""
         rooms = self._builds.rooms(await self._builds.live())
-        if not await rooms.cases.find_one({"_id": case_id, "standing": Standing.PUBLISHED.value}, {"_id": 1}):
+        if not await rooms.cases.find_one(reader.one(case_id), {"_id": 1}):
             return None
         filters = {"case_id": case_id, "position": {"$gt": after}}
         return await self._page(rooms.comments, filters, 1, limit, {"author_id", "card"})
 
-    async def case(self, case_id: str) -> bytes | None:
+    async def case(self, reader: Reader, case_id: str) -> bytes | None:
         """A published case whole, as JSON."""
         rooms = self._builds.rooms(await self._builds.live())
-        found = await rooms.cases.find_one({"_id": case_id, "standing": Standing.PUBLISHED.value})
+        found = await rooms.cases.find_one(reader.one(case_id))
         if found is None:
             return None
         cards = await self._members.cards((found["author_id"],))
         return domain.whole_case(found, cards[found["author_id"]]).encode()
 
-    async def file(self, case_id: str, picture_id: str, frame: int, size: str) -> File | None:
+    async def file(self, reader: Reader, case_id: str, picture_id: str, frame: int, size: str) -> File | None:
         """A rendition of a published case's picture."""
         rooms = self._builds.rooms(await self._builds.live())
-        found = await rooms.cases.find_one(
-            {"_id": case_id, "standing": Standing.PUBLISHED.value}, {"_id": 0, "pictures": 1}
-        )
+        found = await rooms.cases.find_one(reader.one(case_id), {"_id": 0, "pictures": 1})
         listed = domain.approved_rendition(found["pictures"], picture_id, frame, size) if found else None
         return File(listed["object_key"], listed["media_type"], listed["sha256"]) if listed else None
 
