@@ -69,6 +69,18 @@ class ServiceSettings(BaseSettings):
         return self.role in ("all", "worker")
 
 
+class SecretKeeperSettings(ServiceSettings):
+    """Settings of a service that keeps secrets encrypted at rest; `shared.wrapping.open_keyring` reads them."""
+
+    # One key a line, 32 bytes in base64, the current one first; read again when it changes.
+    wrapping_key_file: Path = Path("/run/secrets/wrapping_key")
+    # The transit engine of HashiCorp Vault or OpenBao instead: keys of the file then open what they wrapped before.
+    kms_url: str = ""
+    kms_mount: str = "transit"
+    kms_key: str = ""
+    kms_token: SecretStr = SecretStr("")
+
+
 S = TypeVar("S", bound=ServiceSettings)
 
 

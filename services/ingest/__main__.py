@@ -1,12 +1,18 @@
-"""`python -m services.ingest serve`"""
+"""`python -m services.ingest serve` and `python -m services.ingest rewrap`"""
+
+import asyncio
 
 import typer
 
 from services.ingest.app import create_app
 from services.ingest.settings import Settings
 from shared import log, web
-from shared.errors import WrongSetting
+from shared.blobs import PROOFS, RAW, Blobs
+from shared.errors import NotNow, WrongSetting
+from shared.originals import RawRoom
+from shared.sealed import SealedRoom
 from shared.settings import load, stop
+from shared.wrapping import open_keyring, rewrap_everything
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -26,6 +32,35 @@ def serve() -> None:
     except WrongSetting as error:
         stop(str(error))
     web.serve(app, settings)
+
+
+@cli.command()
+def rewrap() -> None:
+    """Wrap the keys of all originals and proofs with the current wrapping key; the services may run meanwhile.
+
+    Exit status 1: some are still under an older key, which must not be taken away yet.
+    """
+    settings = load(Settings)
+    log.configure("ingest", "WARNING", "text")
+    try:
+        complete = asyncio.run(_rewrap(settings))
+    except WrongSetting as error:
+        stop(str(error))
+    except NotNow as error:
+        stop(f"Stopped half-way, which does no harm; run it again. {error}")
+    if not complete:
+        raise typer.Exit(1)
+
+
+async def _rewrap(settings: Settings) -> bool:
+    keyring = open_keyring(settings)
+    blobs = Blobs(settings)
+    try:
+        places = {RAW: RawRoom(blobs, keyring).sealed, PROOFS: SealedRoom(blobs, PROOFS, keyring)}
+        return await rewrap_everything(places, typer.echo)
+    finally:
+        await keyring.close()
+        blobs.close()
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from services.ingest.store import Eraser, Store
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
-from shared.keyring import FileKeyRing
 from shared.mongo import Mongo, prepare_when_possible
 from shared.originals import RawRoom
 from shared.outbox import Relay
 from shared.web import add_check
 from shared.web import create_app as create_web_app
+from shared.wrapping import open_keyring
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises WrongSetting where the wrapping key cannot be used.
     """
     settings = settings or Settings()
-    keyring = FileKeyRing(settings.wrapping_key_file)
+    keyring = open_keyring(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         preparing = asyncio.create_task(prepare_when_possible(store.prepare), name="prepare")
         tasks = [preparing]
         add_check(app, "mongo", lambda: mongo.ready(preparing))
+        add_check(app, "keys", keyring.check)
         for bucket in (RAW, TEXTS, REDACTED):
             add_check(app, bucket, partial(blobs.ping, bucket))
         try:
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await keyring.close()
             blobs.close()
             mongo.close()
 

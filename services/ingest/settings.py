@@ -1,22 +1,19 @@
 """Settings of ingest: environment variables with the prefix INGEST_."""
 
-from pathlib import Path
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import ServiceSettings
+from shared.settings import SecretKeeperSettings
 
 MIB = 1024 * 1024
 
 
-class Settings(ServiceSettings):
+class Settings(SecretKeeperSettings):
     model_config = SettingsConfigDict(env_prefix="INGEST_")
 
     port: int = Field(default=8102, ge=0, le=65535)
     kafka_username: str = "ingest"
     mongo_database: str = "ingest"
-    wrapping_key_file: Path = Path("/run/secrets/wrapping_key")
 
     max_upload_bytes: int = 25 * MIB
     # Above the 50 megapixels of today's telephones; an 8-bit colour picture of that size decodes to 150 MB.

@@ -12,9 +12,9 @@ from services.redactor.store import Rooms
 from shared import log
 from shared.blobs import Blobs
 from shared.bus import Bus
-from shared.keyring import FileKeyRing
 from shared.originals import RawRoom
 from shared.web import create_app as create_web_app
+from shared.wrapping import open_keyring
 
 SERVICE = "redactor"
 
@@ -25,7 +25,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     log.configure(SERVICE, settings.log_level, settings.log_format)
 
     blobs = Blobs(settings)
-    rooms = Rooms(blobs, RawRoom(blobs, FileKeyRing(settings.wrapping_key_file)))
+    keyring = open_keyring(settings)
+    rooms = Rooms(blobs, RawRoom(blobs, keyring))
     pool = PixelPool(
         settings.weights_dir,
         workers=settings.workers,
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             await bus.stop()
             pool.close()
+            await keyring.close()
             blobs.close()
 
     return create_web_app(
@@ -54,5 +56,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "Consilium redactor",
         lifespan,
         service=SERVICE,
-        checks={"objects": blobs.ping, "kafka": bus.check, "workers": pool.check},
+        checks={"objects": blobs.ping, "keys": keyring.check, "kafka": bus.check, "workers": pool.check},
     )

@@ -12,10 +12,10 @@ from services.redactor.inference import EngineKind
 from services.redactor.inference.server import Sharing
 from services.redactor.pixels.pool import Limits
 from services.redactor.weights import DEFAULT_DIRECTORY
-from shared.settings import ServiceSettings
+from shared.settings import SecretKeeperSettings
 
 
-class Settings(ServiceSettings):
+class Settings(SecretKeeperSettings):
     model_config = SettingsConfigDict(env_prefix="REDACTOR_", env_nested_delimiter="__")
 
     port: int = Field(default=8105, ge=0, le=65535)
@@ -29,7 +29,7 @@ class Settings(ServiceSettings):
     engine: EngineKind = EngineKind.AUTO
     """What runs the networks: openvino, onnxruntime (both on the processor), cuda; auto: openvino if installed."""
     wrapping_key_file: Path = Path("wrapping_key")
-    """32 bytes in base64: what the cases' data keys are wrapped with. Only ingest and redactor have it."""
+    """What the cases' data keys are wrapped with. Only ingest and redactor have it."""
     inference: Literal["inline", "shared"] = "inline"
     """Every worker runs the networks, or one process does so for all, in batches: for a graphics card."""
     batch_max: int = Field(default=8, ge=1, le=256)

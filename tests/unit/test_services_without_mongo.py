@@ -49,7 +49,7 @@ def make_moderation(_: Path, **more: Any) -> FastAPI:
     ("make", "buckets"),
     [
         (make_identity, set()),
-        (make_ingest, {"cases-raw", "cases-redacted", "texts"}),
+        (make_ingest, {"cases-raw", "cases-redacted", "keys", "texts"}),
         (make_moderation, {"cases-redacted", "texts"}),
     ],
 )
