@@ -485,7 +485,7 @@ async def download(
         "server": ("moderation.test", 80),
     }
     parts: list[bytes] = []
-    left = asyncio.Event()
+    left, told = asyncio.Event(), asyncio.Event()
     asked = False
 
     async def receive() -> dict[str, Any]:
@@ -494,6 +494,7 @@ async def download(
             asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await left.wait()
+        told.set()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -505,7 +506,7 @@ async def download(
                 await at_each_part()
             if leave_after and len(parts) >= leave_after:
                 left.set()
-                await asyncio.sleep(0)
+                await asyncio.wait_for(told.wait(), 30)
 
     await moderation.app(scope, receive, send)
     assert parts

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ import pytest
 
 from deploy.local import parts
 from deploy.local.ports import free_ports, listening
+from deploy.local.processes import TooLate, wait_until
 from tests.manifests import BASE
 
 PUBLIC = ("identity", "ingest", "moderation", "feed")
@@ -51,12 +51,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         stderr=subprocess.PIPE,
         cwd=folder,
     )
-    deadline = time.monotonic() + 30
-    while not listening(port):
-        if caddy.poll() is not None or time.monotonic() > deadline:
-            caddy.kill()
-            raise AssertionError(f"Caddy did not start: {caddy.communicate()[1].decode()[-2000:]}")
-        time.sleep(0.02)
+    try:
+        wait_until(lambda: listening(port) or caddy.poll() is not None, 30, "the start of Caddy")
+        assert caddy.poll() is None
+    except (AssertionError, TooLate) as error:
+        caddy.kill()
+        raise AssertionError(f"Caddy did not start: {caddy.communicate()[1].decode()[-2000:]}") from error
     yield port
     caddy.send_signal(signal.SIGTERM)
     caddy.communicate(timeout=20)

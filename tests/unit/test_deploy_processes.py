@@ -82,6 +82,7 @@ def test_stopping_a_child_takes_what_it_left_behind(processes: Processes, tmp_pa
     grandchild = int((tmp_path / "logs" / "child.log").read_text().split()[1])
     processes.stop_all()
     wait_until(lambda: started_ticks(grandchild) is None, 5, "the end of the grandchild")
+    assert processes.recorded() == {}
 
 
 def test_a_child_that_ends_while_starting_is_told_with_the_end_of_its_log(processes: Processes, tmp_path: Path) -> None:

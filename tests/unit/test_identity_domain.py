@@ -90,6 +90,9 @@ def test_a_weak_password_is_refused_with_its_reason(password: str, reason: str) 
 @pytest.mark.parametrize("password", ["correct horse battery", "é" * 4 + "ùàçñ ïô öü", "1234567890 zebra"])
 def test_length_is_enough_and_any_character_counts(password: str) -> None:
     check_password(password, email="a.martin@hopital.example", pseudonym="Ambroise")
+    with pytest.raises(PasswordTooWeak) as refusal:
+        check_password(password[:11], email="a.martin@hopital.example", pseudonym="Ambroise")
+    assert refusal.value.code == "short"
 
 
 def test_a_new_account_is_unverified_and_a_member() -> None:

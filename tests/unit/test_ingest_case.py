@@ -268,6 +268,8 @@ def test_a_consent_that_proves_nothing_is_not_recorded(changes: dict[str, Any], 
 def test_a_signature_of_today_is_accepted_where_today_has_begun_already() -> None:
     found = ready()
     found.record_consent(consent(signed_on=date(2026, 11, 23)), TEXTS, NOW)
+    assert found.consent is not None
+    assert found.consent.signed_on == date(2026, 11, 23)
 
 
 def test_a_consent_ages_until_it_no_longer_allows_submission() -> None:

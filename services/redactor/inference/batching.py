@@ -113,7 +113,7 @@ class Batcher:
             sizes = [len(request.batch) for request in requests]
             together = requests[0].batch if len(requests) == 1 else np.concatenate([each.batch for each in requests])
             outputs = network.run(together)
-        except Exception as error:
+        except Exception as error:  # of whatever kind: it is told to whoever asked
             if len(requests) == 1:
                 requests[0].answer.set_exception(error)
                 return
