@@ -16,7 +16,7 @@ OWN_WORDS = {
     "feed": {"rebuild"},
     "ingest": {"consent_texts"},
     "moderation": set(),
-    "identity": set(),
+    "identity": {"registries", "specialties"},
 }
 BANNED = {"utils", "common", "models", "helpers", "misc", "base"}
 IO_PACKAGES = {

@@ -23,6 +23,8 @@ FACTS = {
     "case_id": "4711",
     "expires_on": "2027-03-01",
     "reason": "",
+    "ends_on": "2027-10-31",
+    "ended_on": "2027-10-31",
 }
 
 

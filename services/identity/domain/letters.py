@@ -33,6 +33,12 @@ class Letter(StrEnum):
     ACCOUNT_VERIFIED = "account_verified"
     ACCOUNT_SUSPENDED = "account_suspended"
     """Facts: reason (a sentence in the member's language, may be empty)."""
+    PROOF_ENDING = "proof_ending"
+    """Facts: ends_on (ISO date)."""
+    PROOF_ENDED = "proof_ended"
+    """Facts: ended_on (ISO date)."""
+    PROOF_REFUSED = "proof_refused"
+    """Facts: reason (a sentence in the member's language)."""
     CONSENT_EXPIRING = "consent_expiring"
     """Facts: case_id, expires_on (ISO date)."""
 
@@ -249,6 +255,46 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
             "Your account is suspended",
             "Your account is suspended and your sessions have ended. {reason}\n\n"
             "If this is a mistake, write to the administrators.",
+        ),
+    },
+    Letter.PROOF_ENDING: {
+        "fr": Words(
+            "Votre justificatif arrive à son terme",
+            "Le justificatif d'études qui a servi à vérifier votre compte est valable jusqu'au {ends_on}. Déposez-en "
+            "un nouveau d'ici là : après cette date, votre compte ne sera plus vérifié, et vous ne pourrez plus ni "
+            "lire ni écrire.\n\nSi vous êtes maintenant diplômé, faites vérifier votre profession avec votre numéro.",
+        ),
+        "en": Words(
+            "Your proof is about to end",
+            "The proof of studies by which your account was verified holds until {ends_on}. Please hand in a new one "
+            "before that: afterwards your account will no longer be verified, and you will be able neither to read "
+            "nor to write.\n\nIf you have graduated, have your profession verified with your number instead.",
+        ),
+    },
+    Letter.PROOF_ENDED: {
+        "fr": Words(
+            "Votre compte n'est plus vérifié",
+            "Votre justificatif d'études était valable jusqu'au {ended_on}. Sans nouveau justificatif, votre compte "
+            "n'est plus vérifié. Rien n'est effacé : déposez un justificatif, ou faites vérifier votre profession "
+            "avec votre numéro, et vous retrouverez votre accès.",
+        ),
+        "en": Words(
+            "Your account is no longer verified",
+            "Your proof of studies held until {ended_on}. Without a new one your account is no longer verified. "
+            "Nothing is erased: hand in a proof, or have your profession verified with your number, and you will have "
+            "your access back.",
+        ),
+    },
+    Letter.PROOF_REFUSED: {
+        "fr": Words(
+            "Votre justificatif n'a pas été accepté",
+            "Votre justificatif n'a pas permis de vérifier votre profession. {reason}\n\nLe document a été effacé. "
+            "Vous pouvez en déposer un autre.",
+        ),
+        "en": Words(
+            "Your proof was not accepted",
+            "Your proof did not let us verify your profession. {reason}\n\nThe document has been erased. You can "
+            "hand in another one.",
         ),
     },
     Letter.CONSENT_EXPIRING: {

@@ -1,0 +1,135 @@
+"""Verification by registry, from the form to the account: look up, compare, keep; and later, what was kept."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Final
+
+from prometheus_client import Counter
+
+from services.identity.domain.account import Account, AccountUnknown, MoveRefused
+from services.identity.domain.recheck import Finding, Rhythm
+from services.identity.domain.verification import (
+    CivilName,
+    Method,
+    NotMatched,
+    Number,
+    NumberTaken,
+    Practitioner,
+    Verification,
+    end_of_school_year,
+    match,
+)
+from services.identity.registries import Registry, RegistryAway
+from services.identity.store.kept_requests import Kept, KeptRequests
+from services.identity.store.verifications import Verifications
+from shared.events import Profession
+
+log = logging.getLogger("identity")
+
+# How verifications end, by method. Many `name` or `unknown_number` from few callers is somebody trying numbers.
+VERIFICATIONS = Counter("consilium_verifications_total", "Verifications, by how they ended", ["method", "outcome"])
+
+Clock = Callable[[], datetime]
+AccountOf = Callable[[str], Awaitable[Account | None]]
+_REFUSED: Final = (NotMatched, NumberTaken, MoveRefused, AccountUnknown)
+
+
+class Matching:
+    """Verifies members by the registries of this deployment."""
+
+    def __init__(
+        self,
+        registries: Mapping[str, Registry],
+        verifications: Verifications,
+        kept: KeptRequests,
+        *,
+        rhythm: Rhythm,
+        now: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self.registries = registries
+        self._verifications = verifications
+        self._kept = kept
+        self._rhythm = rhythm
+        self._now = now
+
+    async def verify(self, account: Account, number: Number, name: CivilName) -> Account:
+        """The account, verified. Raises NotMatched, NumberTaken, RegistryAway and MoveRefused."""
+        registry = self.registries[number.issuer]
+        try:
+            practitioner = match(await registry.look_up(number), name, account.profession)
+            verified = await self.take(account.member_id, practitioner, registry, name, Method.REGISTRY)
+        except _REFUSED as refusal:
+            why = refusal.why if isinstance(refusal, NotMatched) else type(refusal).__name__
+            VERIFICATIONS.labels(Method.REGISTRY.value, why).inc()
+            log.info("not verified by registry", extra={"member_id": account.member_id, "why": why})
+            raise
+        VERIFICATIONS.labels(Method.REGISTRY.value, "verified").inc()
+        log.info("verified by registry", extra={"member_id": account.member_id, "registry": registry.name})
+        return verified
+
+    async def take(
+        self,
+        member_id: str,
+        practitioner: Practitioner,
+        registry: Registry | None,
+        name: CivilName,
+        method: Method,
+        profession: Profession | None = None,
+        country: str = "FR",
+    ) -> Account:
+        """Keep what was found and move the account. Without a registry to ask again, it is not asked again."""
+        now = self._now()
+        number = practitioner.number
+        student = profession is Profession.STUDENT or practitioner.professions == {Profession.STUDENT}
+        ends: date | None = end_of_school_year(now.date()) if student else None
+        verification = Verification(
+            member_id=member_id,
+            method=method,
+            registry=number.issuer,
+            source=practitioner.source,
+            professions=tuple(sorted(practitioner.professions)),
+            skills=practitioner.skills,
+            confirmed_at=now,
+            checked_at=now,
+            next_check_at=self._rhythm.after(Finding.ACTIVE, member_id, now) if registry else None,
+            valid_until=ends,
+        )
+
+        def confirmed(found: Account) -> Account:
+            return found.confirm(
+                now, number.issuer, profession=profession, country=registry.country if registry else country
+            )
+
+        return await self._verifications.confirm(
+            verification, confirmed, number=number, name=name, within=partial(self._kept.forget, member_id)
+        )
+
+    async def keep(self, account: Account, number: Number, name: CivilName) -> None:
+        """The registry is away: try again later, by itself."""
+        now = self._now()
+        await self._kept.keep(account.member_id, number, name, now, self._rhythm.after_silence(1, now))
+        log.info("a verification waits for the registry", extra={"member_id": account.member_id})
+
+    async def try_kept(self, account_of: AccountOf) -> int:
+        """Try every request that is due; returns how many were answered."""
+        answered = 0
+        while (kept := await self._kept.take(self._now())) is not None:
+            answered += await self._try(kept, account_of)
+        return answered
+
+    async def _try(self, kept: Kept, account_of: AccountOf) -> bool:
+        now = self._now()
+        account = await account_of(kept.member_id)
+        if account is None or kept.number.issuer not in self.registries:
+            await self._kept.forget(kept.member_id)
+            return False
+        try:
+            await self.verify(account, kept.number, kept.name)
+        except RegistryAway:
+            await self._kept.put_off(kept, self._rhythm.after_silence(kept.failures + 2, now))
+            return False
+        except _REFUSED:
+            await self._kept.refuse(kept, now)
+        return True
