@@ -1,4 +1,4 @@
-"""identity's command line: run the service, and make, verify, suspend and list members by hand.
+"""identity's command line: run the service, and make, verify, suspend and list members by hand, wrap keys again.
 
 Changes take effect through the outbox: the running service tells the others within seconds; where it does not run
 now, it does so at its next start. Passwords come from standard input or are made here, never from an argument.
@@ -33,10 +33,14 @@ from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.passwords import Passwords
 from shared import log
-from shared.errors import WrongSetting
+from shared.blobs import CREDENTIALS, Blobs
+from shared.errors import NotNow, WrongSetting
 from shared.events import Profession, Role, Specialty
 from shared.mongo import Mongo
+from shared.sealed import SealedField, SealedRoom
+from shared.sealed_fields import SealedFields
 from shared.settings import load
+from shared.wrapping import Rewrappable, open_keyring, rewrap_everything
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -176,6 +180,39 @@ def _move(who: str, move: Callable[[Account], Account]) -> Account:
         return await accounts.change(member_id, move)
 
     return _with_accounts(work)
+
+
+@cli.command()
+def rewrap() -> None:
+    """Wrap the keys of all documents and sealed fields with the current wrapping key; the service may run meanwhile.
+
+    Exit status 1: some are still under an older key, which must not be taken away yet.
+    """
+    settings = load(Settings)
+    log.configure("identity", "WARNING", "text")
+    try:
+        complete = asyncio.run(_rewrap(settings))
+    except (PyMongoError, NotNow) as error:
+        _stop(f"Stopped half-way, which does no harm; run it again. {error}", 3)
+    except WrongSetting as error:
+        _stop(str(error))
+    if not complete:
+        raise typer.Exit(1)
+
+
+async def _rewrap(settings: Settings) -> bool:
+    keyring = open_keyring(settings)
+    blobs, mongo = Blobs(settings), Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+    try:
+        places: dict[str, Rewrappable] = {
+            CREDENTIALS: SealedRoom(blobs, CREDENTIALS, keyring),
+            "sealed fields": SealedFields(mongo, SealedField(keyring)),
+        }
+        return await rewrap_everything(places, typer.echo)
+    finally:
+        await keyring.close()
+        blobs.close()
+        mongo.close()
 
 
 def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:

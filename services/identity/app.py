@@ -19,10 +19,10 @@ from services.identity.store.smtp import SmtpServer
 from shared import web
 from shared.auth import Guard, TokenVerifier
 from shared.bus import Bus
-from shared.keyring import FileKeyRing
 from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
 from shared.sealed import SealedField
+from shared.wrapping import open_keyring
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -32,7 +32,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     accounts, attempts = Accounts(mongo), Attempts(mongo.db)
     passwords = Passwords(settings.password_hashes_at_once, settings.password_hashes_waiting)
-    sealed = SealedField(FileKeyRing(settings.wrapping_key_file))
+    keyring = open_keyring(settings)
+    sealed = SealedField(keyring)
     mails = Mails(mongo, sealed)
     postman = Postman(mails, smtp_server(settings), accounts.by_id, {}, settings.mail_from)
     bus = Bus(settings, "identity")
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         tasks = [preparing]
         web.add_check(app, "mongo", lambda: mongo.ready(preparing))
+        web.add_check(app, "keys", keyring.check)
         try:
             if settings.runs_worker:
                 web.add_check(app, "kafka", bus.check)
@@ -64,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await keyring.close()
             mongo.close()
 
     return web.create_app(

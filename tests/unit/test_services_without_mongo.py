@@ -46,15 +46,15 @@ def make_moderation(_: Path, **more: Any) -> FastAPI:
 
 @pytest.mark.parametrize("role", ["all", "api"])
 @pytest.mark.parametrize(
-    ("make", "buckets"),
+    ("make", "others"),
     [
-        (make_identity, set()),
+        (make_identity, {"keys"}),
         (make_ingest, {"cases-raw", "cases-redacted", "keys", "texts"}),
         (make_moderation, {"cases-redacted", "texts"}),
     ],
 )
 async def test_a_service_without_its_database_lives_and_is_not_ready(
-    make: Callable[..., FastAPI], buckets: set[str], role: str, tmp_path: Path
+    make: Callable[..., FastAPI], others: set[str], role: str, tmp_path: Path
 ) -> None:
     app = make(tmp_path, role=role)
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
@@ -64,7 +64,7 @@ async def test_a_service_without_its_database_lives_and_is_not_ready(
     assert answer.status_code == 503
     checks = answer.json()["checks"]
     assert checks["mongo"]["ok"] is False
-    assert set(checks) == {"mongo"} | buckets | ({"kafka", "outbox"} if role == "all" else set())
+    assert set(checks) == {"mongo"} | others | ({"kafka", "outbox"} if role == "all" else set())
 
 
 async def test_steps_are_done_once_each_and_in_order_however_often_the_database_fails(
