@@ -125,7 +125,7 @@ def test_a_rest_gives_back_the_memory_of_a_great_picture() -> None:
         "from services.redactor.inference import EngineKind, make_engine\n"
         "engine = make_engine(EngineKind.OPENVINO, Path(sys.argv[1]))\n"
         "network = engine.network(sys.argv[2])\n"
-        "network.run(numpy.zeros((1, 3, 960, 960), numpy.float32))\n"
+        "network.run(numpy.zeros((1, 3, 1600, 1600), numpy.float32))\n"
         "used = psutil.Process().memory_info().rss\n"
         "engine.rest()\n"
         "print((used - psutil.Process().memory_info().rss) // 2**20)\n"

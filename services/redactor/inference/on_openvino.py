@@ -20,6 +20,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402 - after what is blocked above
 
+from services.redactor.inference.rewrites import rewritten  # noqa: E402
+
 KERNELS_KEPT = 150
 """Prepared kernels that a network keeps: one for each of its layers (about a hundred) and size of picture, so that the
 usual sizes stay. With the library's own bound of 5,000 a worker that sees every size grows by a megabyte with each."""
@@ -50,7 +52,8 @@ class OpenVino:
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
         path = self.path(name)
-        network = OpenVinoNetwork(self._core.compile_model(str(path), "CPU", settings), path)
+        model = rewritten(self._core.read_model(str(path)))
+        network = OpenVinoNetwork(self._core.compile_model(model, "CPU", settings), path)
         self._networks.append(network)
         return network
 
