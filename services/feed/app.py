@@ -18,6 +18,7 @@ from shared.auth import Guard, TokenVerifier
 from shared.blobs import Blobs
 from shared.bus import Bus
 from shared.errors import dependency_is_away
+from shared.ledger import Ledger
 from shared.mongo import Mongo
 from shared.web import Check
 from shared.web import create_app as create_web_app
@@ -42,8 +43,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
     guard = Guard(verifier, members.state)
 
+    handlers = Handlers(projector, bus.purge_dead_letters)
+    ledger = Ledger(settings, projector.still_shown, handlers.on_case_withdrawn)
     if settings.runs_worker:
-        Handlers(projector, bus.purge_dead_letters).listen(bus, settings.batch_records)
+        handlers.listen(bus, settings.batch_records)
 
     async def work() -> None:
         while True:
@@ -58,13 +61,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        working = asyncio.create_task(work(), name="feed-work") if settings.runs_worker else None
+        tasks = [asyncio.create_task(ledger.run(), name="ledger")]
+        if settings.runs_worker:
+            tasks.append(asyncio.create_task(work(), name="feed-work"))
         try:
             yield
         finally:
-            if working is not None:
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if settings.runs_worker:
                 await bus.stop()
             blobs.close()
             mongo.close()
@@ -72,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def readable() -> None:
         await builds.live()
 
-    checks: dict[str, Check] = {"mongo": mongo.ping, "build": readable}
+    checks: dict[str, Check] = {"mongo": mongo.ping, "build": readable, "ledger": ledger.check}
     if settings.runs_api:
         checks["objects"] = blobs.ping
     if settings.runs_worker:
@@ -84,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service=SERVICE,
         routers=[make_router(guard, pages, blobs)],
         checks=checks,
+        opened=lambda: ledger.applied,
     )
 
 

@@ -1,7 +1,7 @@
 """Moderation's wiring: one look shows every resource, handler and route."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,8 +14,9 @@ from services.moderation.store import Contents, Reviews
 from shared import web
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import REDACTED, TEXTS, Blobs
-from shared.bus import Bus
+from shared.bus import Bus, Received
 from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
+from shared.ledger import Ledger
 from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
 
@@ -37,11 +38,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bus.on(CaseWithdrawn, handlers.on_case_withdrawn)
     bus.on(MemberChanged, handlers.on_member_changed)
 
+    async def withdraw_late(lines: Sequence[Received[CaseWithdrawn]]) -> None:
+        for line in lines:
+            await handlers.on_case_withdrawn(line)
+
+    ledger = Ledger(settings, reviews.still_reviewed, withdraw_late)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = asyncio.create_task(prepare_when_possible(reviews.prepare), name="prepare")
-        tasks = [preparing]
+        tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]
         web.add_check(app, "mongo", lambda: mongo.ready(preparing))
+        web.add_check(app, "ledger", ledger.check)
         if settings.runs_api:
             for bucket in (TEXTS, REDACTED):
                 web.add_check(app, bucket, partial(blobs.ping, bucket))
@@ -66,4 +74,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan,
         service="moderation",
         routers=[make_router(reviews, Contents(blobs), guard)],
+        opened=lambda: ledger.applied,
     )

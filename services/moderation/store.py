@@ -7,7 +7,7 @@ chain), `audit` (append-only, one document an act), `outbox` and `inbox` (shared
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -99,6 +99,11 @@ class Reviews:
             await self._write(found, review, fact, session)
 
         await self._mongo.transaction(write)
+
+    async def still_reviewed(self, case_ids: Iterable[str]) -> set[str]:
+        """Of these cases, those that moderation knows and not as withdrawn."""
+        wanted = {"_id": {"$in": list(case_ids)}, "state": {"$ne": ReviewState.WITHDRAWN.value}}
+        return {found["_id"] async for found in self._reviews.find(wanted, {"_id": 1})}
 
     async def moderator_gone(self, moderator_id: str) -> None:
         """Drop this member's first approvals that wait for a second moderator. May be repeated."""

@@ -8,7 +8,7 @@ Rules are refused with `Problem` or a declared `ProblemKind` (shared/web/problem
 limit with `Depends(max_body(...))`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
@@ -20,7 +20,7 @@ from starlette.types import Lifespan
 
 from shared.settings import ServiceSettings
 from shared.web import probes
-from shared.web.middleware import AroundRequest, BodyLimit, max_body
+from shared.web.middleware import AroundRequest, BodyLimit, ClosedUntil, max_body
 from shared.web.probes import Check, add_check
 from shared.web.problems import (
     Language,
@@ -61,10 +61,12 @@ def create_app(
     routers: Iterable[APIRouter] = (),
     checks: Mapping[str, Check] | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    opened: Callable[[], bool] | None = None,
 ) -> FastAPI:
     """A service's application. `routers` are left out where `settings.role` is `worker`; probes never are.
 
     `service` gives the path under which the gateway shows it (`/api/<service>`), for the documentation pages.
+    `opened`: nothing but the probes is answered before it is true.
     """
     # FastAPI's own documentation page loads its scripts from somewhere else; ours works without the internet.
     app = FastAPIOffline(
@@ -81,6 +83,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    if opened is not None:
+        app.add_middleware(ClosedUntil, opened=opened)
     app.add_middleware(AroundRequest, root_path=f"/api/{service}")
     return app
 

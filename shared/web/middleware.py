@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import dependency_is_away
 from shared.log import continue_trace, request_id
-from shared.web.problems import BODY_TOO_LARGE, INTERNAL, UNAVAILABLE, language_of
+from shared.web.problems import BODY_TOO_LARGE, INTERNAL, NOT_OPEN_YET, UNAVAILABLE, language_of
 
 log = logging.getLogger("http")
 
@@ -131,6 +131,23 @@ class AroundRequest:
         if member_id:
             fields["member_id"] = member_id
         log.info("%s %s %d", method, route, status, extra=fields)
+
+
+class ClosedUntil:
+    """Answers 503 to everything but probes until `opened` says so; then it is out of the way."""
+
+    def __init__(self, app: ASGIApp, opened: Callable[[], bool]) -> None:
+        self.app = app
+        self.opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root: str = scope.get("root_path", "")
+        if scope["type"] != "http" or self.opened() or str(scope["path"]).removeprefix(root) in QUIET:
+            await self.app(scope, receive, send)
+            return
+        problem = NOT_OPEN_YET(headers={"Retry-After": str(RETRY_AFTER_S)})
+        language = language_of(Headers(scope=scope).get("accept-language"))
+        await problem.response(language)(scope, receive, send)
 
 
 class BodyLimit:

@@ -139,6 +139,16 @@ UNAVAILABLE = ProblemKind(
         "quelques secondes.",
     ),
 )
+NOT_OPEN_YET = ProblemKind(
+    "not-open-yet",
+    503,
+    Text(en="Just starting", fr="Démarrage en cours"),
+    Text(
+        en="The service makes sure that nothing withdrawn is shown before it answers. Try again in a few seconds.",
+        fr="Avant de répondre, le service s'assure que rien de ce qui a été retiré n'est montré. Réessayez dans "
+        "quelques secondes.",
+    ),
+)
 NOT_READY = ProblemKind(
     "not-ready",
     503,

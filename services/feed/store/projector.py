@@ -46,6 +46,15 @@ class Projector:
 
         await self._mongo.transaction(apply)
 
+    async def still_shown(self, case_ids: Iterable[str]) -> set[str]:
+        """Of these cases, those that the live build or a candidate has and does not know as withdrawn."""
+        pointer = await self._builds.pointer()
+        found: set[str] = set()
+        for build in pointer.written if pointer else ():
+            wanted = {"_id": {"$in": list(case_ids)}, "standing": {"$ne": Standing.WITHDRAWN.value}}
+            found |= {entry["_id"] async for entry in self._builds.rooms(build).cases.find(wanted, {"_id": 1})}
+        return found
+
     async def replay(self, topic: type[Event], batch: Sequence[Received[Any]], candidate: int) -> None:
         """Apply events of the past to a candidate only. Raises Superseded where it is not the candidate any more.
 
