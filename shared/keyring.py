@@ -145,7 +145,9 @@ class FileKeyRing:
         return await self._held.rewrap(wrapped, bound)
 
     async def check(self) -> None:
-        """Keys in memory are always there; a file that was spoilt since is told by log and metric."""
+        """Looks at the file, so that a service without work tells of a change too. Keys in memory are always there: a
+        file that was spoilt since is told by log and metric."""
+        self._look_again()
 
     async def close(self) -> None:
         """Nothing to let go."""

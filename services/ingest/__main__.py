@@ -3,16 +3,19 @@
 import asyncio
 
 import typer
+from pymongo.errors import PyMongoError
 
 from services.ingest.app import create_app
 from services.ingest.settings import Settings
 from shared import log, web
 from shared.blobs import PROOFS, RAW, Blobs
 from shared.errors import NotNow, WrongSetting
+from shared.mongo import Mongo
 from shared.originals import RawRoom
-from shared.sealed import SealedRoom
+from shared.sealed import SealedField, SealedRoom
+from shared.sealed_fields import SealedFields
 from shared.settings import load, stop
-from shared.wrapping import open_keyring, rewrap_everything
+from shared.wrapping import Rewrappable, open_keyring, rewrap_everything
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -36,7 +39,7 @@ def serve() -> None:
 
 @cli.command()
 def rewrap() -> None:
-    """Wrap the keys of all originals and proofs with the current wrapping key; the services may run meanwhile.
+    """Wrap the keys of all originals, proofs and sealed fields with the current wrapping key; services may run.
 
     Exit status 1: some are still under an older key, which must not be taken away yet.
     """
@@ -46,21 +49,26 @@ def rewrap() -> None:
         complete = asyncio.run(_rewrap(settings))
     except WrongSetting as error:
         stop(str(error))
-    except NotNow as error:
-        stop(f"Stopped half-way, which does no harm; run it again. {error}")
+    except (PyMongoError, NotNow) as error:
+        stop(f"Stopped half-way, which does no harm; run it again. {error}", 3)
     if not complete:
         raise typer.Exit(1)
 
 
 async def _rewrap(settings: Settings) -> bool:
     keyring = open_keyring(settings)
-    blobs = Blobs(settings)
+    blobs, mongo = Blobs(settings), Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     try:
-        places = {RAW: RawRoom(blobs, keyring).sealed, PROOFS: SealedRoom(blobs, PROOFS, keyring)}
+        places: dict[str, Rewrappable] = {
+            RAW: RawRoom(blobs, keyring).sealed,
+            PROOFS: SealedRoom(blobs, PROOFS, keyring),
+            "sealed fields": SealedFields(mongo, SealedField(keyring)),
+        }
         return await rewrap_everything(places, typer.echo)
     finally:
         await keyring.close()
         blobs.close()
+        mongo.close()
 
 
 if __name__ == "__main__":

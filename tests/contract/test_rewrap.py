@@ -82,7 +82,7 @@ async def test_originals_are_taken_and_read_while_their_wrapping_key_is_rotated(
         # A service looks at the file once a second; by the end of one run all have, and a second finds the rest.
         said += (await run_rewrap(platform, "ingest", file))[0]
         assert not [line for line in said if line.removeprefix("  left: ") in stored]
-        assert {line.partition(":")[0] for line in said} >= {"cases-raw", "proofs"}
+        assert {line.partition(":")[0] for line in said} >= {"cases-raw", "proofs", "sealed fields"}
         file.write_text(written(NEW))
         enough.set()
 

@@ -119,6 +119,20 @@ async def test_a_replaced_file_is_read_too(tmp_path: Path) -> None:
     assert ring.current_id == wrapping_key_id(NEW)
 
 
+async def test_a_service_without_work_tells_that_it_has_the_new_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(line(OLD))
+    ring = FileKeyRing(file, look_every_s=0)
+    file.write_text(line(OLD) + line(NEW))
+    with caplog.at_level(logging.WARNING):
+        await ring.check()
+    assert caplog.messages == [
+        f"wrapping keys read again: current {wrapping_key_id(OLD)}, older {wrapping_key_id(NEW)}"
+    ]
+
+
 async def test_an_unknown_key_is_looked_for_at_once(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(line(OLD))
