@@ -50,7 +50,7 @@ def make_moderation(_: Path, **more: Any) -> FastAPI:
     [
         (make_identity, {"keys"}),
         (make_ingest, {"cases-raw", "cases-redacted", "keys", "texts"}),
-        (make_moderation, {"cases-redacted", "texts"}),
+        (make_moderation, {"cases-redacted", "ledger", "texts"}),
     ],
 )
 async def test_a_service_without_its_database_lives_and_is_not_ready(
