@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.redactor.detectors import Pixels, resized
-from services.redactor.detectors.faces import Faces
+from services.redactor.detectors import Pixels, resized, turned
+from services.redactor.detectors.faces import CENTERFACE_SIDE_PX, Faces
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
@@ -110,3 +110,40 @@ def test_no_face_is_seen_in_skin_and_cloth(finder: Faces) -> None:
     rng = np.random.default_rng(4)
     coarse = rng.integers(120, 220, (6, 8, 3)).astype(np.uint8)
     assert not finder.detect(np.asarray(cv2.resize(coarse, (800, 600), interpolation=cv2.INTER_CUBIC), np.uint8))
+
+
+def test_faces_in_a_grey_photo_are_found(finder: Faces, photo: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder._small, "detect", lambda pixels, turns: [])  # it would find these two as well
+    grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    for turns in range(4):
+        lying = turned(np.asarray(grey, np.uint8), turns)
+        found = finder.detect(lying)
+        corners = features() if not turns else turned_features(turns, photo.shape[1], photo.shape[0])
+        assert covered(found, lying, corners)
+
+
+def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = []
+    network = finder._large._network
+
+    class Listening:
+        def run(self, batch: npt.NDArray[np.float32]) -> object:
+            sides.append(max(batch.shape[2:]))
+            return network.run(batch)
+
+    monkeypatch.setattr(finder._large, "_network", Listening())
+    noise = np.random.default_rng(5).normal(60, 4, (900, 700, 1)).clip(0, 255).astype(np.uint8)
+    assert finder.detect(np.repeat(noise, 3, axis=2)) == []
+    assert sides == [CENTERFACE_SIDE_PX // 2] * 4
+    sides.clear()
+    finder.detect(np.concatenate([noise, noise, noise // 4], axis=2))
+    assert len(sides) == 6
+    assert min(sides) > CENTERFACE_SIDE_PX // 2
+
+
+def turned_features(turns: int, width: int, height: int) -> Points:
+    points = features()
+    for _ in range(turns):
+        points = np.stack([points[..., 1], width - points[..., 0]], axis=-1)
+        width, height = height, width
+    return points

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.redactor.detectors import Pixels, halved, resized, to_tensor, turned
+from services.redactor.detectors import Pixels, halved, on_grid, resized, scaled, single, to_tensor, turned
 
 
 def some_picture(height: int, width: int) -> Pixels:
@@ -22,6 +22,23 @@ def test_a_tensor_holds_each_byte_scaled_and_shifted_by_channel() -> None:
     tensor = to_tensor(picture, scale=1 / 127.5, shift=-1.0)
     assert np.allclose(tensor, picture.transpose(2, 0, 1)[np.newaxis] / 127.5 - 1.0, atol=1e-6)
     assert np.array_equal(to_tensor(picture), picture.transpose(2, 0, 1)[np.newaxis].astype(np.float32))
+
+
+def test_one_channel_of_a_grey_picture_becomes_the_same_tensor() -> None:
+    grey = np.repeat(some_picture(70, 90)[:, :, :1], 3, axis=2)
+    one = single(grey)
+    assert one.shape == (70, 90)
+    for turns in range(4):
+        ways = [turned(on_grid(scaled(each, 60)[0]), turns) for each in (grey, one)]
+        three, first = (to_tensor(each, scale=1 / 127.5, shift=-1.0) for each in ways)
+        assert np.array_equal(three, first)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 2), (69, 89, 1)])
+def test_a_picture_with_one_coloured_pixel_keeps_its_channels(place: tuple[int, int, int]) -> None:
+    picture = np.full((70, 90, 3), 90, np.uint8)
+    picture[place] = 91
+    assert single(picture) is picture
 
 
 def test_half_a_picture_is_the_mean_of_four_pixels() -> None:

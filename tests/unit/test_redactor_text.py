@@ -10,6 +10,7 @@ import pytest
 from services.redactor.detectors import Pixels, turned_back
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
+from services.redactor.detectors.marks import Reading
 from services.redactor.detectors.text import Text
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
@@ -181,6 +182,31 @@ def test_a_line_found_in_a_turned_picture_lies_where_its_box_does(turn: int) -> 
     (edges,) = line.pieces()
     (back,) = line.turned_back(turn, width, height).pieces()
     assert np.allclose(back, turned_back(edges[np.newaxis], turn, width, height)[0], atol=0.5)
+
+
+def test_a_line_as_high_as_an_organ_is_cut_out_halved_and_the_same() -> None:
+    ramp = np.linspace(0, 250, 1200)[:, np.newaxis] * 0.5 + np.linspace(0, 250, 1600) * 0.5
+    picture = np.repeat(ramp[..., np.newaxis], 3, axis=2).astype(np.uint8)
+    high = Line((800, 600), 1000, 400, 12).straightened(picture, 0)
+    low = Line((800, 600), 1000, 380, 12).straightened(picture, 0)
+    assert (high.shape, low.shape) == ((200, 500, 3), (380, 1000, 3))
+    assert np.abs(high[50:150, 50:450].astype(int) - low[90:290:2, 100:900:2]).max() <= 2
+
+
+@needs_weights
+@pytest.mark.parametrize(("size", "turns"), [((60, 300), (0, 2)), ((300, 60), (1, 3)), ((80, 90), (0, 1, 2, 3))])
+def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
+    finder: Text, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], turns: tuple[int, ...]
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def read(crops: list[Pixels]) -> list[Reading]:
+        shapes.extend(crop.shape[:2] for crop in crops)
+        return []
+
+    monkeypatch.setattr(finder._reader, "read", read)
+    assert not finder._reader.legible(np.zeros((*size, 3), np.uint8))
+    assert shapes == [size if turn % 2 == 0 else size[::-1] for turn in turns]
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:

@@ -80,18 +80,35 @@ def turned(pixels: Pixels, quarter_turns: int) -> Pixels:
 
 
 def to_tensor(pixels: Pixels, *, scale: float = 1.0, shift: float = 0.0) -> Tensor:
-    """The picture as a batch of one, 1 x 3 x height x width, each byte times `scale` plus `shift`."""
+    """The picture as a batch of one, 1 x 3 x height x width, each byte times `scale` plus `shift`.
+
+    A picture of one channel (see `single`) becomes three equal ones.
+    """
     table = (np.arange(256, dtype=np.float64) * scale + shift).astype(np.float32)
     tensor = np.empty((1, 3, *pixels.shape[:2]), np.float32)
     for channel, plane in enumerate(cv2.split(pixels)):
-        tensor[0, channel] = cv2.LUT(plane, table)
+        cv2.LUT(plane, table, dst=tensor[0, channel])
+    if pixels.ndim == 2:
+        tensor[0, 1:] = tensor[0, 0]
     return tensor
+
+
+def single(pixels: Pixels) -> Pixels:
+    """One channel, height x width, of a picture whose three are equal in every pixel; else the picture itself.
+
+    To scale, turn and widen one channel takes a third of the time. The outcome is the same.
+    """
+    red, green, blue = (pixels[::16, ::16, channel] for channel in range(3))
+    if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+        return pixels
+    first, *others = cv2.split(pixels)
+    return np.asarray(first, np.uint8) if not any(cv2.norm(first, each, cv2.NORM_INF) for each in others) else pixels
 
 
 def on_grid(pixels: Pixels, step: int = 32) -> Pixels:
     """The picture with black added right and below, up to a multiple of `step`: networks halve their maps."""
     height, width = pixels.shape[:2]
-    return np.pad(pixels, ((0, -height % step), (0, -width % step), (0, 0)))
+    return np.pad(pixels, ((0, -height % step), (0, -width % step), (0, 0))[: pixels.ndim])
 
 
 def to_box(edges: npt.NDArray[np.floating], width: int, height: int) -> Box | None:

@@ -12,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from services.redactor.detectors import Boxes, Pixels, on_grid, resized, scaled, to_box, to_tensor, turned, turned_back
+from services.redactor.detectors import (
+    Boxes,
+    Pixels,
+    on_grid,
+    resized,
+    scaled,
+    single,
+    to_box,
+    to_tensor,
+    turned,
+    turned_back,
+)
 from services.redactor.domain import area, merged
 from services.redactor.inference import Engine
 from services.redactor.weights import BLAZEFACE, CENTERFACE
@@ -26,6 +37,11 @@ LARGEST_GROWTH = 4.0
 
 DIAGONALS = (45.0, -45.0)
 """Degrees counter-clockwise, besides the quarter turns. Not for grey pictures: those are films."""
+
+GLANCE = 0.1
+"""Grey pictures are nearly always films, in which CenterFace sees nothing: they are looked at closely only where it
+says this in a glance. All 266 development faces, made grey, were found so (265 without it), and 24 films of 27 end
+here."""
 
 GREY = 24  # between the channels of 95 of 100 pixels
 
@@ -54,7 +70,7 @@ class CenterFace:
 
     def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> list[Region]:
         """Faces in every turn, each once. See `Finder`."""
-        small, factor = scaled(pixels, self._side_px, largest_growth=LARGEST_GROWTH)
+        small, factor = scaled(single(pixels), self._side_px, largest_growth=LARGEST_GROWTH)
         small = on_grid(small)
         regions = []
         for turn in turns:
@@ -62,6 +78,12 @@ class CenterFace:
             boxes = turned_back(boxes, turn, small.shape[1], small.shape[0]) / factor
             regions += _regions(boxes, scores, pixels, self.detector)
         return merged(regions)
+
+    def glance(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> bool:
+        """Whether anything at half the usual size looks a little like a face: a quarter of the cost."""
+        small, _ = scaled(single(pixels), self._side_px // 2, largest_growth=LARGEST_GROWTH)
+        small = on_grid(small)
+        return any(float(self._network.run(to_tensor(turned(small, turn)))[0].max()) >= GLANCE for turn in turns)
 
     def detect_leaning(self, pixels: Pixels, degrees: float) -> list[Region]:
         """Faces in the picture turned by this angle counter-clockwise, whose corners then meet the usual size."""
@@ -145,8 +167,10 @@ class Faces:
 
     def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> list[Region]:
         """Faces that either network sees, each once; leaning ones only when all turns are asked for. See `Finder`."""
-        found = self._large.detect(pixels, turns) + self._small.detect(pixels, turns)
-        if turns == TURNS and not _is_grey(pixels):
+        grey, found = _is_grey(pixels), self._small.detect(pixels, turns)
+        if not grey or self._large.glance(pixels, turns):
+            found += self._large.detect(pixels, turns)
+        if turns == TURNS and not grey:
             found += [region for degrees in DIAGONALS for region in self._large.detect_leaning(pixels, degrees)]
         return merged(found)
 

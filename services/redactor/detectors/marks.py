@@ -40,6 +40,9 @@ SHORT_WORD, LONG_WORD, HALF_WORD = 2, 3, 4
 LEGIBLE = 0.6
 """Something is lettering when so many letters are read in it, each at least this surely, one way up or another."""
 
+STEP_PX = 8
+"""The reader says at most one letter for so many pixels of width."""
+
 LEAD_SURE = 0.7
 """A lead's name looks like no patient's, and stands among the squares of the paper, where nothing is read surely."""
 
@@ -96,8 +99,14 @@ class Reader:
         return any(matched(each.text, words) for each in self.read([turned(level, turn) for turn in range(4)]))
 
     def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE) -> bool:
-        """Whether at least so many letters are read in this picture of one line, whichever way up it was written."""
-        readings = self.read([turned(level, turn) for turn in range(4)])
+        """Whether at least so many letters are read in this picture of one line, whichever way up it was written.
+
+        A turn in which the line is too narrow for so many letters is not read: each takes a step of the reader.
+        """
+        height, width = level.shape[:2]
+        steps = [round(wide * self.HEIGHT_PX / high) / STEP_PX for wide, high in ((width, height), (height, width))]
+        turns = [turn for turn in range(4) if steps[turn % 2] >= letters - 1]
+        readings = self.read([turned(level, turn) for turn in turns])
         return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 
     def read(self, crops: Sequence[Pixels]) -> list[Reading]:
