@@ -14,7 +14,7 @@ WORDS = {"__init__", "__main__", "app", "settings", "domain", "handlers", "route
 OWN_WORDS = {
     "redactor": {"command", "detectors", "export", "inference", "models", "pixels", "weights", "workers"},
     "feed": {"rebuild"},
-    "ingest": {"consent_texts"},
+    "ingest": {"consent_texts", "pages"},
     "moderation": set(),
     "identity": {"registries", "specialties"},
 }
@@ -100,6 +100,14 @@ def test_original_pictures_are_reachable_from_ingest_and_redactor_only() -> None
             assert "cases-raw" not in path.read_text(), path.relative_to(ROOT)
     for path in sources("services/ingest"):
         assert not re.search(r"\braw\w*\.load\(", path.read_text()), f"{path}: ingest writes originals, never reads"
+
+
+@pytest.mark.parametrize(("room", "owner"), [("PROOFS", "ingest"), ("CREDENTIALS", "identity")])
+def test_a_room_of_secrets_belongs_to_one_service(room: str, owner: str) -> None:
+    for service in set(SERVICES) - {owner}:
+        for path in sources(f"services/{service}"):
+            assert f"shared.blobs.{room}" not in imports(path), path.relative_to(ROOT)
+            assert f'"{room.lower()}"' not in path.read_text(), path.relative_to(ROOT)
 
 
 def test_topic_literals_live_in_one_file() -> None:
