@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from services.identity.domain.brakes import Brake, network_of
 from shared.events import Profession
 
 REGISTRY_INACTIVE = "registry_inactive"
@@ -172,3 +173,15 @@ def _parts(name: str) -> list[str]:
     plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     return re.findall(r"\w+", plain)
+
+
+def registry_brakes(member_id: str, address: str, number_place: str) -> tuple[Brake, ...]:
+    """The brakes on trying numbers and names: by member, by number from anywhere, and by caller.
+
+    That on a number is short, so that nobody can keep its owner away from it by failing on purpose.
+    """
+    return (
+        Brake(f"registry:{member_id}", free=5, max_wait_s=3600, memory_s=86_400),
+        Brake(f"registry#{number_place[:32]}", free=10, max_wait_s=60),
+        Brake(f"registry@{network_of(address)}", free=60, max_wait_s=300),
+    )

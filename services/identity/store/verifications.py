@@ -97,6 +97,10 @@ class Verifications:
         found = await self._kept.find_one({"_id": member_id})
         return _verification(found) if found else None
 
+    async def place_of(self, number: Number) -> str:
+        """What stands for a number where it must not be kept: in brakes."""
+        return await self._index.place_of(number)
+
     async def member_with(self, number: Number) -> str | None:
         """Whose account was verified with this number."""
         found = await self._kept.find_one({"number_place": await self._index.place_of(number)}, {"_id": 1})
