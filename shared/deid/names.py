@@ -7,43 +7,35 @@ pointed out. At the start of a sentence, in capitals and in headlines the letter
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from shared.deid.finding import Finding, Kind
-from shared.deid.words import brands, doubtful_first_names, eponyms, first_names, region_words, surnames
-from shared.deid.words.capitals import (
+from shared.deid.medicine import (
+    ORGANISM,
+    is_among_eponyms,
+    is_first_name,
+    is_known,
+    is_unusual,
+    stands_for_medicine,
+    usual,
+)
+from shared.deid.words import doubtful_first_names, eponyms, first_names, surnames
+from shared.deid.words.usage import (
     CARE,
     EXAMS,
     FUNCTION_WORDS,
     KIN,
-    MONTHS_AND_DAYS,
     NAMED,
     PARTICLES,
     PEOPLES,
     PLACE_WORDS,
     ROLES,
     SHORT_TITLES,
+    STARTERS,
     TITLES,
-    WORLD,
+    VERBS,
 )
 from shared.deid.words_of_text import Word, Words
 
-_MEDICINE = re.compile(
-    r"(?:mycine?|micine?|cilline?|prazole?|olol|sartan|statine?|azole?|oxacine?|vir|mab|tinib|gliptine?|"
-    r"gliflozine?|dipine|"
-    r"parine?|xaban|setron|triptan|zepam|zolam|caine|methasone|solone|fungine?|cycline?|penem|thiazide|formine?|"
-    r"tidine?|profene?|fenac|coxib|platine?|rubicine?|taxel|gatran|grel|lukast|terol|tropium|semide|pril)$"
-)
-_ORGANISM = re.compile(
-    r"(?:coccus|coccoides|bacter|bacterium|bacillus|myces|plasma|spira|monas|virus|viridae|nema|soma|tella|"
-    r"nella|siella)$"
-)
-_DISEASE = re.compile(
-    r"(?:ite|itis|ose|osis|ome|oma|emie|emia|aemia|algie|algia|pathie|pathy|ectomie|ectomy|plegie|plegia|scopie|scopy|"
-    r"graphie|graphy|logie|logy|isme|tomie|tomy|rragie|rrhage|rrhee|rrhea|trophie|trophy|plasie|plasia|uria|"
-    r"urie|tique|ique)$"
-)
-_DOSE = re.compile(r"[ \u00a0]?(?:®|™|\d{1,4}(?:[.,]\d{1,3})? ?(?:mg|g|µg|mcg|ml|UI|IU|cp|%)\b|LP\b|XR\b)")
 _AGE = re.compile(
     r"(?:,| est| is| was|, now|, aged|, âgée?)? \(?(?:an? |âgée? de |aged )?(?:\d{1,3} ?-?(?:ans|mois|years?|yo|"
     r"y/o|weeks?|months?|"
@@ -57,53 +49,7 @@ _NOT_INITIALS = frozenset(
     {"U.S.", "U.K.", "E.R.", "I.V.", "P.O.", "I.M.", "S.C.", "P.S.", "N.B.", "A.M.", "P.M.", "O.D."}
 )
 _ANONYMOUS = re.compile(r"^[XYZxyz]{1,3}$")
-_INNER_CAPITAL = re.compile(r"^(?!Mc|Mac|De|Di|La|Le|Fitz|O)[A-Z][a-z]+[A-Z]")
 
-_VERBS = frozenset(
-    [
-        "a",
-        "est",
-        "etait",
-        "presente",
-        "presentait",
-        "se",
-        "vient",
-        "dit",
-        "consulte",
-        "refuse",
-        "souffre",
-        "vit",
-        "habite",
-        "has",
-        "is",
-        "was",
-        "presents",
-        "presented",
-        "reports",
-        "reported",
-        "says",
-        "said",
-        "lives",
-        "complains",
-        "denies",
-        "came",
-        "had",
-        "takes",
-        "works",
-        "underwent",
-        "developed",
-        "noticed",
-        "prend",
-        "travaille",
-        "rapporte",
-        "signale",
-        "decrit",
-        "accepte",
-        "went",
-        "does",
-        "wants",
-    ]
-)
 _STEPS = 7
 
 
@@ -134,18 +80,18 @@ def _name_at(text: str, words: Words, place: int) -> tuple[int, float, str] | No
             {"title": 0.97, "initial": 0.85}.get(introduction, 0.9),
             introduction,
         )
-    common = word.key in FUNCTION_WORDS or (word.key in _usual() and word.key not in first_names())
+    common = word.key in FUNCTION_WORDS or (word.key in usual() and word.key not in first_names())
     if not word.capital or len(word.text) < 2 or common:
         return None
-    if _stands_for_medicine(text, words, place):
+    if stands_for_medicine(text, words, place):
         return None
-    known = _known(word)
+    known = is_known(word)
     follower = words.at(place + 1)
     followed = follower is not None and follower.close and follower.capital and not follower.opens
     if place in words.loud:
-        paired = followed and follower is not None and known and _known(follower)
+        paired = followed and follower is not None and known and is_known(follower)
         return (_reach(words, place), 0.7, "pair") if paired else None
-    if _is_first_name(word) and not (word.key in eponyms() and _among_eponyms(words, place)):
+    if is_first_name(word) and not (word.key in eponyms() and is_among_eponyms(words, place)):
         return _reach(words, place), 0.85, "first_name"
     if word.all_capitals:
         beside = any(one.key in first_names() for one in _next_in_line(words, place, 3))
@@ -155,12 +101,12 @@ def _name_at(text: str, words: Words, place: int) -> tuple[int, float, str] | No
     if word.opens:
         return _at_the_start(text, words, place, followed)
     if word.key in doubtful_first_names() or word.key in surnames():
-        doubtful = word.key in eponyms() and _among_eponyms(words, place)
+        doubtful = word.key in eponyms() and is_among_eponyms(words, place)
         return None if doubtful else (_reach(words, place), 0.75, "listed")
     before = words.at(place - 1)
     if before is not None and before.key in PLACE_WORDS and word.close:
         return None  # find_unlisted_places takes it
-    return (_reach(words, place), 0.6, "capital") if _unusual(word) else None
+    return (_reach(words, place), 0.6, "capital") if is_unusual(word) else None
 
 
 def find_unlisted_places(text: str, words: Words) -> Iterator[Finding]:
@@ -169,8 +115,8 @@ def find_unlisted_places(text: str, words: Words) -> Iterator[Finding]:
         before = words.at(place - 1)
         if before is None or before.key not in PLACE_WORDS or not word.close or word.opens or not word.capital:
             continue
-        usual = word.key in _usual() or word.key in FUNCTION_WORDS or _known(word)
-        if usual or word.all_capitals or not _unusual(word) or _stands_for_medicine(text, words, place):
+        common = word.key in usual() or word.key in FUNCTION_WORDS or is_known(word)
+        if common or word.all_capitals or not is_unusual(word) or stands_for_medicine(text, words, place):
             continue
         yield Finding(Kind.PLACE, word.start, words.words[place + _reach(words, place) - 1].end, 0.6, "unlisted_place")
 
@@ -191,12 +137,15 @@ def _introduced(text: str, words: Words, place: int) -> str | None:
     if dotted and (before.key in TITLES - {"mm"} or before.text in {"M", "MM"}):
         if before.text == "M" and not (word.capital and (len(word.text) > 1 or "." in word.gap)):
             return None
-        if word.capital and (word.key not in FUNCTION_WORDS or len(word.text) == 1) and word.key not in TITLES | CARE:
+        after = words.at(place + 1)
+        particle = word.key in PARTICLES and after is not None and after.close and after.capital
+        named = word.key not in FUNCTION_WORDS or len(word.text) == 1 or particle
+        if word.capital and named and word.key not in TITLES | CARE:
             return "title"
-        return "title" if before.key in SHORT_TITLES and _known(word) and "." not in word.gap.strip(".") else None
+        return "title" if before.key in SHORT_TITLES and is_known(word) and "." not in word.gap.strip(".") else None
     if not word.capital or word.key in FUNCTION_WORDS or len(word.text) < 2 or place in words.loud:
         return None
-    if word.key in _usual() or (word.all_capitals and not _known(word) and before.key not in NAMED):
+    if word.key in usual() or (word.all_capitals and not is_known(word) and before.key not in NAMED):
         return None
     if (
         len(before.text) == 1
@@ -204,7 +153,7 @@ def _introduced(text: str, words: Words, place: int) -> str | None:
         and word.gap in {". ", ".", ".\u00a0"}
         and _is_initial(words, place - 1)
     ):
-        return "initial" if word.key not in _SPECIES and not _ORGANISM.search(word.key) else None
+        return "initial" if word.key not in _SPECIES and not ORGANISM.search(word.key) else None
     if word.key in eponyms() and word.key not in first_names():
         return None
     if before.key in KIN and word.gap in {" ", ", ", "\u00a0"}:
@@ -256,10 +205,10 @@ def _reach(words: Words, place: int, titled: bool = False) -> int:
         initial = len(before.text) == 1 and before.capital and word.gap in {". ", ".", ".-", ". -"}
         if not (word.close or initial or (word.gap in {"'", "’"} and before.key in {"o", "d", "n", "m"})):
             break
-        usual = word.key in _usual() - PEOPLES and word.key not in surnames() and not titled
-        if word.opens or usual:
+        common = word.key in usual() - PEOPLES and word.key not in surnames() and not titled
+        if word.opens or common:
             break
-        acronym = word.all_capitals and not before.all_capitals and len(word.text) < 4 and not _known(word)
+        acronym = word.all_capitals and not before.all_capitals and len(word.text) < 4 and not is_known(word)
         if word.capital and not acronym and word.key not in (FUNCTION_WORDS - PARTICLES) | EXAMS:
             last = step
         elif word.key not in PARTICLES:
@@ -271,96 +220,26 @@ def _reach(words: Words, place: int, titled: bool = False) -> int:
 def _at_the_start(text: str, words: Words, place: int, followed: bool) -> tuple[int, float, str] | None:
     """A sentence's first word: a name where the list knows it, or what follows says so."""
     word, follower = words.words[place], words.at(place + 1)
-    if not _unusual(word) and word.key not in doubtful_first_names() | surnames():
+    if not is_unusual(word) and word.key not in doubtful_first_names() | surnames():
         return None
-    known = _known(word)
-    if followed and follower is not None and follower.key not in _usual():
+    known = is_known(word)
+    if followed and follower is not None and follower.key not in usual():
         reach = _reach(words, place)
         last = words.words[place + reach - 1]
         said = (
             word.gap.endswith((": ", ":\u00a0")) or _AGE.match(text, last.end) or text[last.end : last.end + 2] == " ("
         )
-        if known or _known(follower) or (said and reach > 1 and _unusual(follower)):
+        if known or is_known(follower) or (said and reach > 1 and is_unusual(follower)):
             return reach, 0.8, "pair"
     if known and follower is not None and follower.gap == ", " and follower.key in first_names() and not follower.opens:
         return 1, 0.75, "surname_first"
-    if _AGE.match(text, word.end) and word.key not in _STARTERS:
+    if _AGE.match(text, word.end) and word.key not in STARTERS:
         return 1, 0.7, "age_follows"
-    if known and follower is not None and follower.close and follower.key in _VERBS:
+    if known and follower is not None and follower.close and follower.key in VERBS:
         return 1, 0.65, "verb_follows"
     if word.key in doubtful_first_names() and follower is not None and follower.gap == ", " and not follower.opens:
         return 1, 0.55, "apposition"
     return None
-
-
-_STARTERS = frozenset(
-    [
-        "age",
-        "agee",
-        "aged",
-        "patient",
-        "patiente",
-        "femme",
-        "homme",
-        "fille",
-        "garcon",
-        "enfant",
-        "nourrisson",
-        "primipare",
-        "multipare",
-        "fumeur",
-        "fumeuse",
-        "retraite",
-        "retraitee",
-        "adolescent",
-        "adolescente",
-        "adulte",
-        "environ",
-        "il",
-        "elle",
-        "smoker",
-        "teenager",
-        "adolescent",
-        "adult",
-        "retired",
-        "about",
-        "woman",
-        "man",
-        "boy",
-        "girl",
-        "caucasien",
-        "caucasienne",
-        "etudiant",
-        "etudiante",
-        "agriculteur",
-        "agricultrice",
-        "enseignant",
-        "enseignante",
-        "ancien",
-        "ancienne",
-        "depuis",
-        "suivie",
-        "suivi",
-        "over",
-        "nearly",
-        "almost",
-        "approximately",
-        "plus",
-        "moins",
-    ]
-)
-
-
-def _known(word: Word) -> bool:
-    return (
-        word.key in first_names()
-        or word.key in doubtful_first_names()
-        or word.key in surnames()
-        or (
-            "-" in word.text
-            and all(part in first_names() | doubtful_first_names() | surnames() for part in word.key.split())
-        )
-    )
 
 
 def _next_in_line(words: Words, place: int, count: int) -> Iterator[Word]:
@@ -370,81 +249,3 @@ def _next_in_line(words: Words, place: int, count: int) -> Iterator[Word]:
         if word is None or word.opens or not word.capital or not word.close:
             return
         yield word
-
-
-def _is_first_name(word: Word) -> bool:
-    """On the list, or a compound that begins with one: Mary-Ann."""
-    return word.key in first_names() or ("-" in word.text and word.key.split()[0] in first_names())
-
-
-def _among_eponyms(words: Words, place: int) -> bool:
-    """Whether the words around speak of signs and diseases: "Breslow 2 mm, Clark IV" names nobody."""
-    around = [words.at(place + step) for step in range(-8, 9) if step]
-    return any(
-        word is not None and word.capital and word.key in eponyms() and not _known(word) for word in around
-    ) or any(word is not None and word.key in EXAMS for word in around)
-
-
-def _unusual(word: Word) -> bool:
-    """Whether nothing explains the capital letter."""
-    parts = word.key.split()
-    if any(part in _usual() or len(part) == 1 for part in parts) and len(parts) > 1:
-        return any(part in first_names() for part in parts)
-    key = word.key
-    return not (
-        len(word.text) < 3
-        or word.all_capitals
-        or key in eponyms()
-        or all(part in eponyms() for part in parts)
-        or _MEDICINE.search(key)
-        or _ORGANISM.search(key)
-        or (_DISEASE.search(key) and len(key) > 6)
-        or _INNER_CAPITAL.match(word.text)
-    )
-
-
-def _stands_for_medicine(text: str, words: Words, place: int) -> bool:
-    """Whether this is part of an eponym, a medicine with its dose, or an organism's name."""
-    word = words.words[place]
-    parts = word.key.split()
-    is_eponym = word.key in eponyms() or (len(parts) > 1 and all(part in eponyms() for part in parts))
-    person = _is_first_name(word) and not is_eponym
-    if _DOSE.match(text, word.end) and not _known(word):
-        return True
-    if is_eponym and not _known(word):
-        return True
-    return not person and (_after_an_exam(words, place) or _before_an_exam(words, place))
-
-
-def _after_an_exam(words: Words, place: int) -> bool:
-    """ "maladie de X", "fracture of X", "signe de X et Y": walks back over names and small words."""
-    for back in range(1, _STEPS):
-        word = words.at(place - back)
-        if word is None or words.words[place - back + 1].opens:
-            return False
-        if word.key in EXAMS:
-            return back > 1 or words.words[place].gap in {" ", "\u00a0"}
-        if not (word.capital or word.key in PARTICLES or word.key in {"et", "and", "selon"}):
-            return False
-        if word.key in TITLES:
-            return False
-    return False
-
-
-def _before_an_exam(words: Words, place: int) -> bool:
-    """ "X disease", "X's sign", "X-Y syndrome", "X and Y classification"."""
-    for ahead in range(1, 5):
-        word = words.at(place + ahead)
-        if word is None or word.opens or "," in word.gap:
-            return False
-        if word.key in EXAMS:
-            return True
-        if not (word.capital or word.key in {"s", "and", "et"}):
-            return False
-    return False
-
-
-@cache
-def _usual() -> frozenset[str]:
-    """Words with a capital letter that name nobody."""
-    return CARE | PEOPLES | MONTHS_AND_DAYS | WORLD | brands() | region_words()

@@ -88,6 +88,18 @@ def region_words() -> frozenset[str]:
     return frozenset(fold(name) for name in names) | (frozenset(fold(part) for part in parts) - people)
 
 
+def sections(name: str) -> dict[str, frozenset[str]]:
+    """A file of lists under `[headings]`: each list's words by its heading."""
+    found: dict[str, set[str]] = {}
+    heading = ""
+    for line in _lines(name):
+        if line.startswith("["):
+            heading = line.strip("[]")
+        else:
+            found.setdefault(heading, set()).update(line.split())
+    return {heading: frozenset(words) for heading, words in found.items()}
+
+
 def _lines(name: str) -> list[str]:
     text = (files("shared.deid.words") / name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
