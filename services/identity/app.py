@@ -7,15 +7,23 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.identity.handlers import Handlers
+from services.identity.routes.contacts import contact_routes
+from services.identity.routes.directory import directory_routes
 from services.identity.routes.membership import Desk, make_router
+from services.identity.routes.profile import People, profile_routes
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.attempts import Attempts
+from services.identity.store.contacts import Contacts
+from services.identity.store.directory import Directory
 from services.identity.store.keys import SigningKey
 from services.identity.store.mails import Mails
+from services.identity.store.number_index import NumberIndex
 from services.identity.store.passwords import Passwords
 from services.identity.store.postman import Postman
+from services.identity.store.profiles import Profiles
 from services.identity.store.smtp import SmtpServer
+from services.identity.store.verifications import Verifications
 from shared import web
 from shared.auth import Guard, TokenVerifier
 from shared.bus import Bus
@@ -39,16 +47,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bus = Bus(settings, "identity")
     Handlers(mails).subscribe(bus)
     relay = Relay(mongo.db, bus)
+    directory, contacts = Directory(mongo.db), Contacts(mongo)
+    profiles = Profiles(mongo, accounts, directory)
+    verifications = Verifications(mongo, accounts, sealed, NumberIndex(mongo.db, sealed))
+
+    async def civil_name_of(member_id: str) -> tuple[str, str] | None:
+        name = await verifications.civil_name_of(member_id)
+        return (name.family, name.given) if name else None
+
+    people = People(accounts, profiles, contacts, civil_name_of)
 
     async def own_keys() -> dict[str, object]:
         return key.published()
 
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience, fetch=own_keys)
+    guard = Guard(verifier, accounts.state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = asyncio.create_task(
-            prepare_when_possible(accounts.prepare, attempts.prepare, mails.prepare), name="prepare"
+            prepare_when_possible(
+                accounts.prepare, attempts.prepare, mails.prepare, profiles.prepare, contacts.prepare
+            ),
+            name="prepare",
         )
         tasks = [preparing]
         web.add_check(app, "mongo", lambda: mongo.ready(preparing))
@@ -74,7 +95,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "Consilium identity",
         lifespan,
         service="identity",
-        routers=[make_router(Desk(settings, accounts, attempts, passwords, key), Guard(verifier))],
+        routers=[
+            make_router(Desk(settings, accounts, attempts, passwords, key), guard),
+            profile_routes(people, guard),
+            directory_routes(people, directory, guard),
+            contact_routes(people, directory, guard),
+        ],
     )
 
 

@@ -1,13 +1,18 @@
 """Accounts in MongoDB, each change together with its `member.changed` in the outbox."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
+from services.identity.store.directory import Directory
+from shared.auth import MemberState
 from shared.events import Contributions, MemberStatus, Profession, Role, Specialty
 from shared.mongo import Document, DuplicateKeyError, Mongo, Session
 from shared.outbox import Outbox
+
+_ANY_VERSION = 2**53
+"""Above every version: nothing overrules that an account is gone."""
 
 
 class Accounts:
@@ -17,6 +22,7 @@ class Accounts:
         self._mongo = mongo
         self._accounts = mongo.db["accounts"]
         self._outbox = Outbox(mongo.db)
+        self._directory = Directory(mongo.db)
         self._prepared = False
 
     async def prepare(self) -> None:
@@ -60,7 +66,13 @@ class Accounts:
         if moved is not account:
             await self._accounts.replace_one({"_id": member_id}, _document(moved), session=session)
             await self._outbox.add(moved.changed(), session)
+            await self._directory.follow(moved, session)
         return moved
+
+    async def hold(self, member_id: str, session: Session) -> Account | None:
+        """The account, and a write to it: a change of it at the same moment collides with this transaction."""
+        found = await self._accounts.find_one_and_update({"_id": member_id}, {"$inc": {"held": 1}}, session=session)
+        return _account(found) if found else None
 
     async def replace_hash(self, member_id: str, old: str, new: str) -> None:
         """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
@@ -75,10 +87,24 @@ class Accounts:
         found = await self._accounts.find_one({"_id": member_id})
         return _account(found) if found else None
 
+    async def state(self, member_id: str) -> MemberState:
+        """For `Guard`: what the account says now. Who has none any more has left, whatever their token says."""
+        account = await self.by_id(member_id)
+        return MemberState.of(account.changed()) if account else _gone(member_id)
+
+    async def several(self, member_ids: Iterable[str]) -> dict[str, Account]:
+        """The accounts of those ids that there are."""
+        found = self._accounts.find({"_id": {"$in": list(member_ids)}})
+        return {document["_id"]: _account(document) async for document in found}
+
     async def all(self) -> AsyncIterator[Account]:
         """Every account, oldest first."""
         async for found in self._accounts.find({}, sort=[("created_at", 1), ("_id", 1)]):
             yield _account(found)
+
+
+def _gone(member_id: str) -> MemberState:
+    return MemberState(member_id, _ANY_VERSION, MemberStatus.LEFT, frozenset(), None, "")
 
 
 def _document(account: Account) -> Document:

@@ -1,0 +1,422 @@
+"""Profiles, confirmations, the directory, contacts and blocks, over the real MongoDB."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.local import Platform
+from services.identity.domain.directory import order_of
+from services.identity.store import directory as directory_store
+from services.identity.store.directory import Directory
+from shared.events import Profession, Specialty
+from tests.identity_people import Village, Villager, open_village, slug
+
+pytestmark = pytest.mark.platform
+
+
+@pytest.fixture
+async def village(platform: Platform) -> AsyncIterator[Village]:
+    async with open_village(platform) as made:
+        yield made
+
+
+def town() -> str:
+    """A town of one's own, so that a search finds nobody of another test."""
+    return "Bourg " + "".join(chr(ord("a") + int(digit, 16)) for digit in uuid.uuid4().hex[:14])
+
+
+async def befriend(one: Villager, other: Villager) -> None:
+    await one.do("PUT", f"/me/contacts/{other.id}")
+    await other.do("PUT", f"/me/contacts/{one.id}")
+
+
+# -- profiles ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_profile_comes_back_as_it_was_written(village: Village) -> None:
+    owner = await village.person(specialty=Specialty.GYNAECOLOGY_OBSTETRICS)
+    written = {
+        "specialties": ["gynaecology_obstetrics"],
+        "skills": [{"code": "fertility", "referrals": True}, {"code": "obstetrics", "referrals": False}],
+        "languages": ["FR", "en-ca"],
+        "place": {"town": "  Bordeaux ", "country": "FR"},
+        "faculty": "Université de Bordeaux",
+        "residency": "CHU de Nantes",
+        "diplomas": [{"kind": "du", "title": "Assistance à la procréation", "year": 2014, "institution": None}],
+        "posts": [{"title": "Praticienne hospitalière", "begins": "2015-11", "ends": None, "institution": "CHU"}],
+        "reach": "Messagerie sécurisée, le mardi",
+        "visibility": {"skills": "members", "place": "contacts"},
+    }
+    await owner.writes(**written)
+    found = await owner.get("/me/profile")
+    assert found["languages"] == ["fr", "en-CA"]
+    assert found["place"]["town"] == "Bordeaux"
+    assert [(s["code"], s["referrals"], s["confirmations"]) for s in found["skills"]] == [
+        ("fertility", True, 0),
+        ("obstetrics", False, 0),
+    ]
+    for name in ("specialties", "faculty", "residency", "diplomas", "posts", "reach"):
+        assert found[name] == written[name]
+    assert found["visibility"]["skills"] == "members"
+    assert found["visibility"]["reach" if "reach" in found["visibility"] else "referrals"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer", "code"),
+    [
+        ({"place": {"town": "12 rue Longue"}}, "#/place/town", "town_malformed"),
+        ({"languages": ["xx"]}, "#/languages/0", "language_unknown"),
+        ({"skills": [{"code": "alchemy"}]}, "#/skills/0/code", "skill_unknown"),
+        ({"skills": [{"code": "fertility"}, {"code": "fertility"}]}, "#", "skill_twice"),
+        ({"posts": [{"title": "x", "begins": "2019-05", "ends": "2019-04"}]}, "#/posts/0", "ends_before_it_begins"),
+        ({"posts": [{"title": "x", "begins": "2019-13"}]}, "#/posts/0/begins", "string_pattern_mismatch"),
+        ({"name": "Zoé"}, "#/name", "extra_forbidden"),
+        ({"patient": "x"}, "#/patient", "extra_forbidden"),
+    ],
+)
+@pytest.mark.parametrize("language", ["fr", "en"])
+async def test_a_wrong_profile_points_at_the_field(
+    village: Village, wrong: dict[str, object], pointer: str, code: str, language: str
+) -> None:
+    owner = await village.person()
+    owner.headers["accept-language"] = language
+    answer = await owner.call("PUT", "/me/profile", wrong)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["code"]) == (pointer, code)
+    assert answer.headers["content-language"] == language
+
+
+async def test_others_see_what_the_owner_shows_them(village: Village) -> None:
+    owner, colleague, friend = [await village.person() for _ in range(3)]
+    await befriend(owner, friend)
+    await owner.writes(
+        skills=[{"code": "fertility", "referrals": True}],
+        place={"town": "Bordeaux"},
+        faculty="Nantes",
+        reach="0556…",
+        visibility={"skills": "members", "place": "contacts", "referrals": "contacts"},
+    )
+    seen = await colleague.get(f"/members/{owner.id}")
+    assert [skill["code"] for skill in seen["skills"]] == ["fertility"]
+    assert seen["skills"][0]["referrals"] is None
+    assert (seen["place"], seen["faculty"], seen["reach"]) == (None, None, None)
+    assert seen["badge"]["pseudonym"] == owner.account.pseudonym
+    assert (seen["badge"]["verified"], seen["badge"]["registry"]) == (True, "rpps")
+    seen = await friend.get(f"/members/{owner.id}")
+    assert seen["place"] == {"town": "Bordeaux", "country": None}
+    assert (seen["skills"][0]["referrals"], seen["reach"], seen["faculty"]) == (True, "0556…", None)
+
+
+async def test_the_civil_name_is_shown_only_where_its_owner_says_so_and_once_it_is_verified(village: Village) -> None:
+    owner, colleague, friend = [await village.person() for _ in range(3)]
+    await befriend(owner, friend)
+    family = "Lœuvre" + uuid.uuid4().hex[:8].translate(str.maketrans("0123456789", "ghijklmnop"))
+    await owner.writes(visibility={"name": "members"})
+    assert (await colleague.get(f"/members/{owner.id}"))["name"] is None
+    village.names[owner.id] = (family, "Zoé")
+    await owner.get("/me/profile")
+    assert (await colleague.get(f"/members/{owner.id}"))["name"] == f"Zoé {family}"
+    assert await colleague.finds(q=f"zoe {family[:9].replace('œ', 'oe')}") == [owner.id]
+    await owner.writes(visibility={"name": "contacts", "skills": "members"})
+    assert (await colleague.get(f"/members/{owner.id}"))["name"] is None
+    assert (await friend.get(f"/members/{owner.id}"))["name"] == f"Zoé {family}"
+    assert await colleague.finds(q=family) == []
+    kept = await village.mongo.db["directory"].find_one({"_id": owner.id})
+    assert family not in str(kept)
+    assert family not in str(await village.mongo.db["profiles"].find_one({"_id": owner.id}))
+
+
+async def test_who_is_not_met_is_unknown(village: Village) -> None:
+    me = await village.person()
+    suspended, unverified = await village.person(), await village.person(verified=False)
+    await suspended.suspended()
+    for member_id in (suspended.id, unverified.id, "nobody"):
+        for method, path in (
+            ("GET", f"/members/{member_id}"),
+            ("PUT", f"/me/contacts/{member_id}"),
+            ("PUT", f"/members/{member_id}/skills/fertility/confirmation"),
+        ):
+            answer = await me.call(method, path)
+            assert (answer.status_code, slug(answer)) == (404, "member-unknown"), path
+
+
+# -- confirmations -----------------------------------------------------------------------------------------------
+
+
+async def test_peers_confirm_skills_and_only_the_owner_learns_who(village: Village) -> None:
+    owner, first, second = [await village.person() for _ in range(3)]
+    await owner.writes(skills=[{"code": "fertility"}])
+    path = f"/members/{owner.id}/skills/fertility/confirmation"
+    for peer in (first, first, second):
+        await peer.do("PUT", path)
+    seen = await first.get(f"/members/{owner.id}")
+    assert (seen["skills"][0]["confirmations"], seen["skills"][0]["confirmed_by_me"]) == (2, True)
+    assert "confirmations" not in seen
+    own = await owner.get("/me/profile")
+    assert {one["by_id"] for one in own["confirmations"]} == {first.id, second.id}
+    assert {one["pseudonym"] for one in own["confirmations"]} == {first.account.pseudonym, second.account.pseudonym}
+    await first.do("DELETE", path)
+    await first.do("DELETE", path)
+    assert (await second.get(f"/members/{owner.id}"))["skills"][0]["confirmations"] == 1
+
+
+async def test_neither_students_nor_the_owner_confirm(village: Village) -> None:
+    owner, student = await village.person(), await village.person(Profession.STUDENT)
+    await owner.writes(skills=[{"code": "fertility"}])
+    for who in (owner, student):
+        answer = await who.call("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
+        assert (answer.status_code, slug(answer)) == (403, "cannot-confirm")
+
+
+async def test_a_skill_that_is_not_shown_cannot_be_confirmed(village: Village) -> None:
+    owner, peer = await village.person(), await village.person()
+    await owner.writes(skills=[{"code": "fertility"}], visibility={"skills": "contacts", "place": "members"})
+    for skill in ("fertility", "obstetrics", "alchemy"):
+        answer = await peer.call("PUT", f"/members/{owner.id}/skills/{skill}/confirmation")
+        assert (answer.status_code, slug(answer)) == (404, "skill-not-shown")
+
+
+async def test_a_skill_that_is_dropped_takes_its_confirmations_along(village: Village) -> None:
+    owner, peer = await village.person(), await village.person()
+    await owner.writes(skills=[{"code": "fertility"}, {"code": "obstetrics"}])
+    for skill in ("fertility", "obstetrics"):
+        await peer.do("PUT", f"/members/{owner.id}/skills/{skill}/confirmation")
+    await owner.writes(skills=[{"code": "obstetrics"}])
+    await owner.writes(skills=[{"code": "fertility"}, {"code": "obstetrics"}])
+    seen = await peer.get(f"/members/{owner.id}")
+    assert {skill["code"]: skill["confirmations"] for skill in seen["skills"]} == {"fertility": 0, "obstetrics": 1}
+
+
+async def test_confirmations_at_the_same_moment_are_all_counted(village: Village) -> None:
+    owner, place = await village.person(), town()
+    await owner.writes(skills=[{"code": "fertility"}], place={"town": place})
+    peers = [await village.person() for _ in range(5)]
+    path = f"/members/{owner.id}/skills/fertility/confirmation"
+    await asyncio.gather(*(peer.do("PUT", path) for peer in peers))
+    (card,) = (await peers[0].get("/directory", town=place))["items"]
+    assert card["skills"] == [{"code": "fertility", "confirmations": 5, "referrals": False}]
+
+
+# -- the directory -----------------------------------------------------------------------------------------------
+
+
+async def test_the_directory_forgives_accents_and_finds_beginnings(village: Village) -> None:
+    owner, me, place = await village.person(), await village.person(), town()
+    await owner.writes(skills=[{"code": "fertility"}], place={"town": place.replace("Bourg", "Bôurg")})
+    word = place.split()[1]
+    for text in (f"fertilite {word[:5]}", f"Fertilité, bourg {word}", f"infertility {word[:3]} {word[:8]}"):
+        assert owner.id in await me.finds(q=text), text
+    assert owner.id not in await me.finds(q=f"cardiologie {word}")
+    answer = await me.call("GET", "/directory", q="de la")
+    assert (answer.status_code, slug(answer)) == (400, "nothing-asked")
+    answer = await me.call("GET", "/directory", q=word, cursor="nonsense")
+    assert (answer.status_code, slug(answer)) == (400, "cursor-invalid")
+
+
+async def test_filters_narrow_and_referrals_are_asked_per_skill(village: Village) -> None:
+    place, me = town(), await village.person()
+    shown = dict.fromkeys(["skills", "place", "languages", "referrals"], "members")
+    one, other = await village.person(specialty=Specialty.CARDIOLOGY), await village.person(Profession.MIDWIFE)
+    await one.writes(
+        skills=[{"code": "fertility", "referrals": True}, {"code": "stroke"}],
+        languages=["br"], place={"town": place}, visibility=shown,
+    )  # fmt: skip
+    await other.writes(skills=[{"code": "fertility"}], place={"town": place}, visibility=shown)
+    both = {one.id, other.id}
+    assert set(await me.finds(town=place)) == set(await me.finds(town=place.upper(), skill="fertility")) == both
+    for only_one in (
+        {"accepts_referrals": True},
+        {"accepts_referrals": True, "skill": "fertility"},
+        {"language": "br"},
+        {"specialty": "cardiology"},
+        {"profession": "physician"},
+        {"skill": "stroke"},
+        {"q": "avc"},
+    ):
+        assert await me.finds(town=place, **only_one) == [one.id], only_one
+    assert await me.finds(town=place, skill="stroke", accepts_referrals=True) == []
+
+
+async def test_pages_follow_each_other_with_the_most_confirmed_first(village: Village) -> None:
+    place, me = town(), await village.person()
+    members = [await village.person() for _ in range(5)]
+    for member in members:
+        await member.writes(skills=[{"code": "fertility"}], place={"town": place})
+    await me.do("PUT", f"/members/{members[3].id}/skills/fertility/confirmation")
+    found, cursor = [], None
+    while True:
+        page = await me.get("/directory", town=place, limit=2, **({"cursor": cursor} if cursor else {}))
+        found += [card["member_id"] for card in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+        assert len(page["items"]) == 2
+    assert sorted(found) == sorted(member.id for member in members)
+    assert found[0] == members[3].id
+
+
+async def test_a_page_that_may_look_no_further_leads_on(village: Village, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory_store, "MOST_EXAMINED", 2)
+    place, me = town(), await village.person()
+    members = [await village.person() for _ in range(5)]
+    for member in members:
+        await member.writes(skills=[{"code": "fertility"}], place={"town": place})
+    last = max(members, key=lambda member: order_of(member.id, 0))
+    await last.writes(skills=[{"code": "fertility"}, {"code": "gout"}], place={"town": place})
+    # Both counts are the same to a look that ends at two, so the first need leads.
+    monkeypatch.setattr(directory_store, "MOST_COUNTED", 1)
+    found, cursor, pages = [], None, 0
+    word = place.split()[1]
+    while pages == 0 or cursor is not None:
+        page = await me.get("/directory", q=word, skill="gout", **({"cursor": cursor} if cursor else {}))
+        found += [card["member_id"] for card in page["items"]]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert found == [last.id]
+    assert pages == 3
+
+
+async def test_the_directory_follows_the_account(village: Village) -> None:
+    place, me, owner = town(), await village.person(), await village.person()
+    await owner.writes(place={"town": place})
+    assert await me.finds(town=place) == [owner.id]
+    await owner.suspended()
+    assert await me.finds(town=place) == []
+    await village.accounts.change(owner.id, lambda account: account.reinstate())
+    assert await me.finds(town=place) == [owner.id]
+
+
+async def test_a_suspension_and_a_profile_at_the_same_moment_leave_nobody_listed(village: Village) -> None:
+    place, me = town(), await village.person()
+    for _ in range(5):
+        owner = await village.person()
+        await asyncio.gather(owner.writes(place={"town": place}), owner.suspended(), return_exceptions=True)
+    assert await me.finds(town=place) == []
+
+
+async def test_every_search_goes_by_the_index(village: Village) -> None:
+    directory = Directory(village.mongo.db)
+    await directory.prepare()
+    plan = await village.mongo.db.command(
+        "explain",
+        {
+            "find": "directory",
+            "filter": {"terms": {"$in": ["k:fertility", "ferti"]}},
+            "sort": {"order": 1},
+            "limit": 20,
+        },
+    )
+    assert "SORT_MERGE" in str(plan["queryPlanner"]["winningPlan"])
+    assert "'stage': 'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+# -- contacts and blocks -----------------------------------------------------------------------------------------
+
+
+async def standing(one: Villager, other: Villager) -> str | None:
+    for name in ("contact", "asked", "received"):
+        if other.id in [item["member_id"] for item in (await one.get("/me/contacts", standing=name))["items"]]:
+            return name
+    return None
+
+
+async def test_contacts_are_asked_and_agreed(village: Village) -> None:
+    one, other = await village.person(), await village.person()
+    await one.do("PUT", f"/me/contacts/{other.id}")
+    assert (await standing(one, other), await standing(other, one)) == ("asked", "received")
+    answer = await other.call("PUT", f"/me/contacts/{one.id}")
+    assert answer.json()["standing"] == "contact"
+    assert answer.json()["badge"]["pseudonym"] == one.account.pseudonym
+    assert (await standing(one, other), await standing(other, one)) == ("contact", "contact")
+    await one.do("DELETE", f"/me/contacts/{other.id}")
+    assert (await standing(one, other), await standing(other, one)) == (None, None)
+    answer = await one.call("PUT", f"/me/contacts/{one.id}")
+    assert (answer.status_code, slug(answer)) == (409, "not-yourself")
+
+
+async def test_a_refusal_and_a_block_look_like_waiting(village: Village) -> None:
+    asker, silent, refuser, blocker = [await village.person() for _ in range(4)]
+    await blocker.do("PUT", f"/me/blocks/{asker.id}")
+    answers = {}
+    for other in (silent, refuser, blocker):
+        answers[other.id] = [await asker.call("PUT", f"/me/contacts/{other.id}")]
+    await refuser.do("DELETE", f"/me/contacts/{asker.id}")
+    for other in (silent, refuser, blocker):
+        answers[other.id] += [
+            await asker.call("PUT", f"/me/contacts/{other.id}"),
+            await asker.call("GET", f"/members/{other.id}"),
+        ]
+        assert await standing(asker, other) == "asked"
+    statuses = {other: [answer.status_code for answer in found] for other, found in answers.items()}
+    assert len({tuple(found) for found in statuses.values()}) == 1
+    standings = {found[1].json()["standing"] for found in answers.values()}
+    assert standings == {"asked"}
+    assert await standing(silent, asker) == "received"
+    assert await standing(refuser, asker) is None
+    assert await standing(blocker, asker) is None
+
+
+async def test_a_block_hides_and_says_nothing(village: Village) -> None:
+    owner, other, place = await village.person(), await village.person(), town()
+    await owner.writes(skills=[{"code": "fertility"}], place={"town": place})
+    await other.writes(place={"town": place})
+    await befriend(owner, other)
+    assert await other.finds(town=place, skill="fertility") == [owner.id]
+    shy = await village.person()
+    await owner.do("PUT", f"/me/blocks/{other.id}")
+    await owner.do("PUT", f"/me/blocks/{other.id}")
+    hidden, nothing = await other.get(f"/members/{owner.id}"), await other.get(f"/members/{shy.id}")
+    own = ("member_id", "badge")
+    assert {n: v for n, v in hidden.items() if n not in own} == {n: v for n, v in nothing.items() if n not in own}
+    assert owner.id not in await other.finds(town=place)
+    assert other.id not in await owner.finds(town=place)
+    assert (await standing(other, owner), await standing(owner, other)) == (None, None)
+    answer = await other.call("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
+    assert (answer.status_code, slug(answer)) == (404, "skill-not-shown")
+    assert [one["member_id"] for one in (await owner.get("/me/blocks"))["items"]] == [other.id]
+    answer = await owner.call("PUT", f"/me/contacts/{other.id}")
+    assert (answer.status_code, slug(answer)) == (409, "unblock-first")
+    await owner.do("DELETE", f"/me/blocks/{other.id}")
+    assert (await owner.get("/me/blocks"))["items"] == []
+    assert owner.id in await other.finds(town=place)
+
+
+async def test_each_change_of_the_list_is_told_whole(village: Village) -> None:
+    owner, one, other = [await village.person() for _ in range(3)]
+    for method, who in (("PUT", one), ("PUT", one), ("PUT", other), ("DELETE", one), ("DELETE", one)):
+        await owner.do(method, f"/me/blocks/{who.id}")
+    told = await village.told_of_blocks(owner.id)
+    assert [(event.version, event.blocked) for event in told] == [
+        (1, (one.id,)),
+        (2, (one.id, other.id)),
+        (3, (other.id,)),
+    ]
+    answer = await owner.call("PUT", f"/me/blocks/{owner.id}")
+    assert (answer.status_code, slug(answer)) == (409, "not-yourself")
+    assert (await owner.call("PUT", "/me/blocks/nobody")).status_code == 404
+
+
+async def test_blocks_at_the_same_moment_are_all_kept(village: Village) -> None:
+    owner = await village.person()
+    others = [await village.person() for _ in range(4)]
+    await asyncio.gather(*(owner.do("PUT", f"/me/blocks/{other.id}") for other in others))
+    told = await village.told_of_blocks(owner.id)
+    assert [event.version for event in told] == [1, 2, 3, 4]
+    assert set(told[-1].blocked) == {other.id for other in others}
+
+
+async def test_suggestions_share_specialty_and_town(village: Village) -> None:
+    place, elsewhere = town(), town()
+    me = await village.person(specialty=Specialty.FORENSIC_MEDICINE)
+    await me.writes(place={"town": place}, visibility={})
+    near, far, known, unlike = [await village.person(specialty=Specialty.FORENSIC_MEDICINE) for _ in range(3)] + [
+        await village.person(specialty=Specialty.UROLOGY)
+    ]
+    for member, where in ((near, place), (far, elsewhere), (known, place), (unlike, place)):
+        await member.writes(place={"town": where})
+    await me.do("PUT", f"/me/contacts/{known.id}")
+    found = [card["member_id"] for card in (await me.get("/me/contacts/suggestions"))["items"]]
+    assert found[0] == near.id
+    assert not {known.id, unlike.id, me.id} & set(found)
