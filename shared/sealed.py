@@ -166,8 +166,12 @@ class SealedRoom:
 class SealedField:
     """Small secrets inside documents (a TOTP seed, a civil name), each with a data key of its own.
 
-    What `seal` returns is stored as it is. Key and secret lie together here: removing the field erases it from the
-    database, and a backup of the database opens for whoever has the wrapping key, until the backup expires.
+    What `seal` returns is stored as it is, in the document whose `_id` is the owner, in a field called `name` at any
+    depth: so `shared.sealed_fields` finds it when wrapping keys are rotated. Who replaces a document that holds one
+    does so only while it is as it was read, or puts back a key that is on its way out.
+
+    Key and secret lie together here: removing the field erases it from the database, and a backup of the database
+    opens for whoever has the wrapping key, until the backup expires.
     """
 
     def __init__(self, keyring: KeyRing) -> None:
