@@ -27,6 +27,7 @@ from shared.events.values import (
     Id,
     Language,
     Note,
+    PatientFacts,
     Revision,
     SubmittedPicture,
     TextFinding,
@@ -198,6 +199,7 @@ class CaseSubmitted(Event, topic="case.submitted", emitter="ingest"):
     pictures: tuple[SubmittedPicture, ...] = ()
     consent: ConsentFacts | None = None
     findings: tuple[TextFinding, ...] = ()
+    patient: PatientFacts | None = None
 
 
 class CaseApproved(Event, topic="case.approved", emitter="moderation"):
@@ -214,6 +216,7 @@ class CaseApproved(Event, topic="case.approved", emitter="moderation"):
     pictures: tuple[ApprovedPicture, ...] = ()
     approved_at: datetime
     consent: ConsentFacts | None = None
+    patient: PatientFacts | None = None
 
 
 class CaseRejected(Event, topic="case.rejected", emitter="moderation"):

@@ -6,12 +6,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.events.vocabulary import (
+    AgeBand,
     Audience,
     LeftReason,
     MarkAnswer,
     PictureKind,
     RegionKind,
     RenditionSize,
+    Sex,
+    Timing,
 )
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -136,6 +139,19 @@ class ConsentFacts(Fact):
     signed_on: date
     audience: Audience = Audience.PROFESSIONALS_AND_STUDENTS
     expires_on: date | None = None
+
+
+class PatientFacts(Fact):
+    """What is told of a patient beside the text: generalised, each only where the author says it.
+
+    `region`: a country (ISO 3166-1) or a part of one that has some hundred thousand inhabitants, as `FR-75`; the codes
+    are those of GET /patient-facts.
+    """
+
+    age_band: AgeBand | None = None
+    sex: Sex | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{2,3})?$")] | None = None
+    timing: Timing | None = None
 
 
 class TextFinding(Fact):

@@ -157,6 +157,53 @@ class LeftReason(StrEnum):
     NO_MARK = "no_mark"
 
 
+class Sex(StrEnum):
+    """A patient's sex, where the author says it; `withheld`: it plays no part, or would single the patient out."""
+
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    WITHHELD = "withheld"
+
+
+class AgeBand(StrEnum):
+    """A patient's age, never more exactly: months below two years, five years after that, and 90 and above as one."""
+
+    MONTHS_0_2 = "months_0_2"
+    MONTHS_3_5 = "months_3_5"
+    MONTHS_6_11 = "months_6_11"
+    MONTHS_12_17 = "months_12_17"
+    MONTHS_18_23 = "months_18_23"
+    YEARS_2_4 = "years_2_4"
+    YEARS_5_9 = "years_5_9"
+    YEARS_10_14 = "years_10_14"
+    YEARS_15_19 = "years_15_19"
+    YEARS_20_24 = "years_20_24"
+    YEARS_25_29 = "years_25_29"
+    YEARS_30_34 = "years_30_34"
+    YEARS_35_39 = "years_35_39"
+    YEARS_40_44 = "years_40_44"
+    YEARS_45_49 = "years_45_49"
+    YEARS_50_54 = "years_50_54"
+    YEARS_55_59 = "years_55_59"
+    YEARS_60_64 = "years_60_64"
+    YEARS_65_69 = "years_65_69"
+    YEARS_70_74 = "years_70_74"
+    YEARS_75_79 = "years_75_79"
+    YEARS_80_84 = "years_80_84"
+    YEARS_85_89 = "years_85_89"
+    YEARS_90_UP = "years_90_up"
+
+
+class Timing(StrEnum):
+    """How long before it is asked the case happened: what is said instead of a date."""
+
+    WEEKS = "weeks"
+    MONTHS = "months"
+    ONE_TO_FIVE_YEARS = "one_to_five_years"
+    OVER_FIVE_YEARS = "over_five_years"
+
+
 class RegionKind(StrEnum):
     FACE = "face"
     TEXT = "text"
