@@ -16,10 +16,9 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from deploy.local import Platform
-from services.ingest import consent_texts
 from services.ingest.app import create_app
 from services.ingest.handlers import Handlers
 from services.ingest.routes.caller import Resources
@@ -54,6 +53,20 @@ def picture_bytes(colour: str = "red", form: str = "JPEG") -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (64, 48), colour).save(out, form)
     return out.getvalue()
+
+
+def signature_png(seed: int = 0) -> bytes:
+    """A scrawl on a transparent canvas, as a browser sends it; another for every seed."""
+    drawn = Image.new("RGBA", (600, 200))
+    ImageDraw.Draw(drawn).line([(40, 150), (160, 40 + seed % 90), (260, 160), (420, 60), (560, 120)], "black", 5)
+    out = io.BytesIO()
+    drawn.save(out, "PNG")
+    return out.getvalue()
+
+
+def tokens_of(request: Json) -> list[str]:
+    """The tokens of the links of a new consent request, in the order of its signers."""
+    return [each["link"]["url"].rpartition("/consent/")[2].partition("?")[0] for each in request["signers"]]
 
 
 @dataclasses.dataclass
@@ -172,17 +185,48 @@ class IngestService:
         }
         return CaseRedacted(**fields | changes)
 
-    async def consent(self, case_id: str, **changes: Any) -> httpx.Response:
-        texts = {one.version: one for one in consent_texts.published() if one.language == "en"}
-        text = texts[consent_texts.current()]
-        signed = {
-            "patient_code": "P-4711",
-            "purposes": ["publication"],
+    async def inform(self, case_id: str, **changes: Any) -> httpx.Response:
+        """Record that the patient was informed."""
+        told = {"informed_on": datetime.now(UTC).date().isoformat(), "language": "en", "means": "both"}
+        return await self.call("PUT", f"/cases/{case_id}/information", told | changes)
+
+    async def ask_consent(self, case_id: str, **changes: Any) -> httpx.Response:
+        """Ask an adult for a consent."""
+        asked = {
             "language": "en",
-            "text_sha256": text.sha256,
-            "signed_on": datetime.now(UTC).date().isoformat(),
+            "patient_code": "P-4711",
+            "subject": "adult",
+            "purposes": ["publication", "teaching"],
+            "audience": "professionals_and_students",
+            "contact": "the ward, extension 12",
         }
-        return await self.call("PUT", f"/cases/{case_id}/consent", signed | changes)
+        return await self.call("POST", f"/cases/{case_id}/consent-requests", asked | changes)
+
+    async def sign(self, token: str, **changes: Any) -> httpx.Response:
+        """Sign over a link, as the patient: no account."""
+        language = changes.get("language", "en")
+        shown = await self.http.get(f"/consent/{token}/request?language={language}")
+        signed = {
+            "language": language,
+            "text_sha256": shown.json().get("text_sha256", "0" * 64),
+            "purposes": ["publication"],
+            "pictures_seen": True,
+            "capacity_confirmed": True,
+            "signature": base64.b64encode(signature_png()).decode(),
+        }
+        return await self.http.post(f"/consent/{token}/signature", json=signed | changes)
+
+    async def consent(self, case_id: str, **changes: Any) -> httpx.Response:
+        """Inform, ask and have every signer sign; the answer to the last step, or to the first that is refused.
+
+        `changes` are of the request.
+        """
+        for step in (await self.inform(case_id), await self.ask_consent(case_id, **changes)):
+            if step.is_error:
+                return step
+        for token in tokens_of(step.json()):
+            step = await self.sign(token)
+        return step
 
     async def ready_case(self, pictures: int = 1) -> str:
         """A case whose pictures are painted and whose patient has consented."""
@@ -191,7 +235,7 @@ class IngestService:
             assert (await self.upload(case_id)).status_code == 201
         assert (await self.call("POST", f"/cases/{case_id}/redaction")).status_code == 202
         await self.paint(case_id)
-        assert (await self.consent(case_id)).status_code == 200
+        assert (await self.consent(case_id)).status_code == 201
         return case_id
 
     async def submit(self, case_id: str, **more: Any) -> httpx.Response:
@@ -251,6 +295,9 @@ def settings_of(platform: Platform, service: str, database: str, key_file: Path,
         "s3_access_key": service,
         "s3_secret_key": platform.credentials.password(f"{service}_s3_secret_key"),
         "wrapping_key_file": key_file,
+        "public_url": "https://consilium.example",
+        "controller": "Hôpital d'essai, 1 place de l'Église, Bordeaux",
+        "data_officer": "dpo@hopital.example",
     }
     return Settings(**given | changes)
 

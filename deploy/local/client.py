@@ -3,6 +3,9 @@
 Nothing here knows the services' insides; whatever it needs, a front-end developer has too.
 """
 
+import base64
+import hashlib
+import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+from PIL import Image, ImageDraw
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -160,18 +164,58 @@ class Person:
 
         return wait_until("the painted preview", look, within_s=within_s)
 
-    def consent(self, case_id: str, language: str = "en", patient_code: str = "P-4711") -> Json:
-        """Record a consent to the current text of the language, signed today."""
-        texts = self.call("GET", "ingest", "/consent-texts")["items"]
-        text = next(one for one in texts if one["language"] == language and one["current"])
-        signed = {
-            "patient_code": patient_code,
-            "purposes": text.get("purposes") or [PUBLICATION],
+    def inform(self, case_id: str, language: str = "en") -> Json:
+        """Record that the patient was informed today, with the leaflet in hand."""
+        told = {"informed_on": _today(), "language": language, "means": "both"}
+        return self._json(self.call("PUT", "ingest", f"/cases/{case_id}/information", told))
+
+    def ask_consent(self, case_id: str, language: str = "en", **fields: Any) -> Json:
+        """Ask an adult for every purpose; the answer has a signing link for each signer."""
+        asked: Json = {
             "language": language,
-            "text_sha256": text["sha256"],
-            "signed_on": time.strftime("%Y-%m-%d", time.gmtime()),
+            "patient_code": "P-4711",
+            "subject": "adult",
+            "purposes": ["publication", "teaching", "similar_cases", "model_training"],
+            "audience": "professionals_and_students",
+            "contact": "the ward",
         }
-        return self._json(self.call("PUT", "ingest", f"/cases/{case_id}/consent", signed))
+        return self._json(self.call("POST", "ingest", f"/cases/{case_id}/consent-requests", asked | fields))
+
+    def sign(self, address: str, language: str = "en", purposes: list[str] | None = None) -> Json:
+        """Sign over a link, as the patient, who has no account: look at every picture, tick boxes, draw.
+
+        The answer has the withdrawal code, which is told here only.
+        """
+        place = httpx.URL(address).path
+        response = self._http.get(f"{place}/request", params={"language": language})
+        if response.is_error:
+            raise Refused(response)
+        shown = response.json()
+        for frame in shown["frames"]:
+            picture = self._http.get(frame["address"])
+            if picture.is_error or hashlib.sha256(picture.content).hexdigest() != frame["sha256"]:
+                raise Refused(picture)
+        signed = {
+            "language": language,
+            "text_sha256": shown["text_sha256"],
+            "purposes": purposes or [one["code"] for one in shown["purposes"]],
+            "pictures_seen": True,
+            "capacity_confirmed": True,
+            "signature": base64.b64encode(scrawl()).decode(),
+        }
+        response = self._http.post(f"{place}/signature", json=signed)
+        if response.is_error:
+            raise Refused(response)
+        return self._json(response.json())
+
+    def consent(self, case_id: str, language: str = "en", **fields: Any) -> Json:
+        """Inform the patient, ask, and hand over the device: the patient signs. The case as it is then."""
+        self.inform(case_id, language)
+        asked = self.ask_consent(case_id, language, **fields)
+        with Person(str(self._http.base_url), language=language) as patient:
+            for signer in asked["signers"]:
+                patient.sign(signer["link"]["url"], language)
+        return self.case(case_id)
 
     def submit(self, case_id: str) -> Json:
         """Submit, and answer of each picture that is asked about that it shows no tattoo, scar or jewellery."""
@@ -278,7 +322,17 @@ class Person:
         return answer
 
 
-PUBLICATION = "publication_to_verified_members"
+def _today() -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def scrawl() -> bytes:
+    """A signature as a browser's canvas sends it: strokes on a transparent ground (PNG)."""
+    drawn = Image.new("RGBA", (600, 200))
+    ImageDraw.Draw(drawn).line([(40, 150), (160, 40), (260, 160), (420, 60), (560, 120)], "black", 5)
+    out = io.BytesIO()
+    drawn.save(out, "PNG")
+    return out.getvalue()
 
 
 def media_suffix(data: bytes) -> str:

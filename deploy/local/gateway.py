@@ -53,6 +53,7 @@ def configuration(address: str, bind: str, upstreams: Mapping[str, str], static:
         address=address,
         bind=bind,
         routes=routes,
+        patients=upstreams["ingest"],
         errors=_error_pages(),
         static=static,
         # The web client has addresses of its own, which its one page answers.
@@ -79,6 +80,13 @@ _CADDYFILE = """\
 	storage file_system {storage}
 	log {{
 		level WARN
+		# A signing link is a key: an error's line must not show it.
+		format filter {{
+			wrap json
+			fields {{
+				request>uri regexp [A-Za-z0-9_-]{{43}} [secret]
+			}}
+		}}
 	}}
 }}
 
@@ -95,6 +103,15 @@ http://{address} {{
 	}}
 
 {routes}
+
+	# What patients open: signing links and the withdrawal page.
+	@patients path /consent/* /withdrawal /withdrawal/*
+	handle @patients {{
+		reverse_proxy {patients} {{
+			lb_try_duration 2s
+			lb_try_interval 100ms
+		}}
+	}}
 
 	handle /api/* {{
 		error 404

@@ -58,6 +58,11 @@ def environment_of(
         settings["wrapping_key_file"] = str(credentials.key_file(WRAPPING_KEYS[service]))
     if service == "identity":
         settings["signing_key_file"] = str(credentials.path("identity_signing_key.pem"))
+    if service == "ingest":
+        # What patients are told; a real deployment names its own (docs/operations.md).
+        settings["public_url"] = f"http://{HOST}:{ports['gateway']}"
+        settings["controller"] = os.environ.get("INGEST_CONTROLLER", "Consilium (demonstration, no real patients)")
+        settings["data_officer"] = os.environ.get("INGEST_DATA_OFFICER", "dpo@consilium.example")
     if service == "redactor":
         settings["group"] = "both"
         settings["weights_dir"] = str(weights)

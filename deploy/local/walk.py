@@ -40,13 +40,13 @@ class Walked:
 def walk(gateway: str, cast: Cast, pictures: list[Picture], folder: Path, story: Story) -> Walked:
     """Take the case the whole way. Raises Refused or TookTooLong at the first step that fails."""
     with Person(gateway) as author, Person(gateway) as moderator, Person(gateway) as colleague:
-        case_id = _prepare(author, cast, pictures, folder, story)
+        case_id = _prepare(gateway, author, cast, pictures, folder, story)
         _moderate(moderator, cast, case_id, folder, story)
         _discuss(author, colleague, cast, case_id, folder, story)
     return Walked(case_id, folder / "before", folder / "after")
 
 
-def _prepare(author: Person, cast: Cast, pictures: list[Picture], folder: Path, story: Story) -> str:
+def _prepare(gateway: str, author: Person, cast: Cast, pictures: list[Picture], folder: Path, story: Story) -> str:
     who = cast.author.pseudonym
     story.chapter("The author prepares a case")
     with story.step(who, "signs in") as step:
@@ -74,8 +74,13 @@ def _prepare(author: Person, cast: Cast, pictures: list[Picture], folder: Path, 
             step.note(f"picture {number}: {_found(seen)}")
     with story.step(who, "looks at the painted preview") as step:
         step.note(f"{_save(author, preview, folder / 'preview')} files in {folder / 'preview'}")
-    with story.step(who, "records the patient's consent"):
-        author.consent(case_id)
+    with story.step(who, "records that the patient was informed, and asks for consent") as step:
+        author.inform(case_id)
+        asked = author.ask_consent(case_id)
+        step.note(f"a signing link for each of {len(asked['signers'])}, good until {_last_day(asked)}")
+    with Person(gateway) as patient, story.step("the patient", "looks at the painted pictures, and signs") as step:
+        code = patient.sign(asked["signers"][0]["link"]["url"], purposes=["publication", "teaching"])
+        step.note(f"keeps the withdrawal code, which ends it at any time (until {code['expires_on']})")
     with story.step(who, "says that no picture shows a tattoo or scar, and submits the case"):
         author.submit(case_id)
     return case_id
@@ -124,6 +129,10 @@ def _discuss(author: Person, colleague: Person, cast: Cast, case_id: str, folder
 
         seen = wait_until("the comment in the feed", answered)
         step.note(f"“{seen['text']}”")
+
+
+def _last_day(asked: Json) -> str:
+    return str(asked["signers"][0]["link"]["expires_at"])[:10]
 
 
 def _found(seen: Json) -> str:

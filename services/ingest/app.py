@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from fastapi import FastAPI
@@ -11,13 +12,14 @@ from services.ingest.handlers import Handlers
 from services.ingest.routes import answer_refusals, routers
 from services.ingest.routes.caller import Resources, UploadSlots
 from services.ingest.settings import Settings
-from services.ingest.store import Eraser, Store
+from services.ingest.store import Consents, Eraser, ProofEraser, Readings, Store
 from shared.auth import Guard, Members, TokenVerifier
-from shared.blobs import RAW, REDACTED, TEXTS, Blobs
+from shared.blobs import PROOFS, RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
 from shared.mongo import Mongo, prepare_when_possible
 from shared.originals import RawRoom
 from shared.outbox import Relay
+from shared.sealed import SealedRoom
 from shared.web import add_check
 from shared.web import create_app as create_web_app
 from shared.wrapping import open_keyring
@@ -36,8 +38,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
         blobs = Blobs(settings)
         room = RawRoom(blobs, keyring)
+        proofs = SealedRoom(blobs, PROOFS, keyring)
         bus = Bus(settings, "ingest")
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
+        consents = Consents(mongo, proofs)
         eraser = Eraser(
             mongo,
             blobs,
@@ -46,22 +50,30 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             sweep_every_s=settings.sweep_every_s,
             orphan_age_s=settings.orphan_age_s,
             forget_letters=bus.purge_dead_letters if settings.runs_worker else None,
+            proofs=ProofEraser(mongo, blobs, proofs, timedelta(seconds=settings.orphan_age_s)),
         )
         members = Members(mongo.db)
         verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
         app.state.resources = Resources(
             settings=settings,
             store=store,
+            consents=consents,
+            readings=Readings(mongo),
             eraser=eraser,
             blobs=blobs,
             guard=Guard(verifier, members.state),
             uploads=UploadSlots(settings.concurrent_uploads, settings.upload_wait_s),
         )
-        preparing = asyncio.create_task(prepare_when_possible(store.prepare), name="prepare")
+
+        async def prepare() -> None:
+            await store.prepare()
+            await consents.prepare()
+
+        preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
         tasks = [preparing]
         add_check(app, "mongo", lambda: mongo.ready(preparing))
         add_check(app, "keys", keyring.check)
-        for bucket in (RAW, TEXTS, REDACTED):
+        for bucket in (RAW, TEXTS, REDACTED, PROOFS):
             add_check(app, bucket, partial(blobs.ping, bucket))
         try:
             if settings.runs_worker:

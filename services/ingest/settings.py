@@ -25,6 +25,18 @@ class Settings(SecretKeeperSettings):
     upload_wait_s: float = 20.0
     upload_time_limit_s: float = 120.0
 
+    # Where people reach the gateway: signing links and withdrawal pages begin with it.
+    public_url: str = "http://127.0.0.1:8080"
+    # Who answers for the data, and who to ask about it (GDPR, article 13): both stand on every consent form. Without
+    # them no consent can be asked for.
+    controller: str = Field(default="", max_length=300)
+    data_officer: str = Field(default="", max_length=300)
+    # A signature is a few strokes: a canvas of 1,200 by 400 pixels makes 10 to 30 KB.
+    max_signature_bytes: int = 150_000
+    # A photographed signature or sheet.
+    max_signature_file_bytes: int = 5 * MIB
+    max_paper_bytes: int = 10 * MIB
+
     idempotency_hours: int = 48
     purge_retry_s: float = 5.0
     sweep_every_s: float = 900.0

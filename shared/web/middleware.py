@@ -39,6 +39,8 @@ CLIENT_LEFT = 499
 """Recorded, never sent: the caller went away before the answer (nginx's convention)."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# 256 random bits in base64url: such a part of a path is a key (a signing link), and no line may show it.
+_KEY_IN_PATH = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 # Raw bytes, since every answer gets them. A route's own value of the same header stands.
 _SECURITY_HEADERS = (
@@ -99,7 +101,7 @@ class AroundRequest:
         except ClientDisconnect:
             status = CLIENT_LEFT
         except Exception as error:
-            about = {"method": scope["method"], "path": path}
+            about = {"method": scope["method"], "path": _without_keys(path)}
             if dependency_is_away(error):
                 log.warning("a dependency is away: %s: %s", type(error).__name__, error, extra=about)
                 problem = UNAVAILABLE(headers={"Retry-After": str(RETRY_AFTER_S)})
@@ -123,7 +125,7 @@ class AroundRequest:
         fields: dict[str, Any] = {
             "method": method,
             "route": route,
-            "path": scope["path"],
+            "path": _without_keys(scope["path"]),
             "status": status,
             "milliseconds": round(seconds * 1000, 1),
         }
@@ -148,6 +150,10 @@ class ClosedUntil:
         problem = NOT_OPEN_YET(headers={"Retry-After": str(RETRY_AFTER_S)})
         language = language_of(Headers(scope=scope).get("accept-language"))
         await problem.response(language)(scope, receive, send)
+
+
+def _without_keys(path: str) -> str:
+    return _KEY_IN_PATH.sub("[key]", path)
 
 
 class BodyLimit:

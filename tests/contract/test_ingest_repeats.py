@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import Platform
-from services.ingest.domain.case import Picture
+from services.ingest.domain.picture import Picture
 from services.ingest.store import Answer, Asked
 from services.ingest.store.once import Once
 from shared.blobs import RAW

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import Platform
-from services.ingest.domain.case import Picture
+from services.ingest.domain.picture import Picture
 from shared.blobs import RAW, TEXTS, BlobsAway
 from shared.events import CaseSubmitted, CaseUploaded, CaseWithdrawn, CommentAdded, PictureKind
 from tests.ingest_service import COLLEAGUE, IngestService, ingest_service, picture_bytes

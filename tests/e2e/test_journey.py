@@ -216,7 +216,15 @@ def test_no_route_of_any_service_gives_a_picture_before_approval(
 
 
 # The operations that ask for no verified member; every other one must refuse. Written down, so that a new one is seen.
-OPEN_TO_ALL = {("ingest", "GET", "/consent-texts")}  # patients read them
+OPEN_TO_ALL = {
+    ("ingest", "GET", "/consent-texts"),  # patients read them
+    ("ingest", "GET", "/consent-leaflets/{language}"),
+    # A signing link is the permission.
+    ("ingest", "GET", "/consent/{token}/request"),
+    ("ingest", "GET", "/consent/{token}/pictures/{picture_id}/{frame}/{size}"),
+    ("ingest", "POST", "/consent/{token}/signature"),
+    ("ingest", "POST", "/consent/{token}/refusal"),
+}
 
 
 def guarded_operations(person: Person, **ids: str) -> Iterator[tuple[str, str, str]]:
@@ -239,7 +247,17 @@ def test_the_unverified_and_the_suspended_meet_403_everywhere(
     case_id = published(author, moderator, radiograph)
     picture_id = (author.read(case_id) or {})["pictures"][0]["picture_id"]
     operations = list(
-        guarded_operations(author, case_id=case_id, picture_id=picture_id, index="0", frame="0", size="full")
+        guarded_operations(
+            author,
+            case_id=case_id,
+            picture_id=picture_id,
+            index="0",
+            frame="0",
+            size="full",
+            request_id="x",
+            signer_id="x",
+            consent_id="x",
+        )
     )
     assert len(operations) > 20
     unverified, suspended = make_person(verified=False), make_person("moderator")

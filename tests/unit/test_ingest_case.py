@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain.case import REVISIONS_PER_REVIEW, Case, CaseState, Picture
-from services.ingest.domain.consent import Consent, Purpose
+from services.ingest.domain.case import REVISIONS_PER_REVIEW, Case
+from services.ingest.domain.consent import Consent
+from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import (
     BoxOutside,
     CaseNotPublished,
     CaseWithdrawnForGood,
     ConsentMissing,
-    ConsentRefused,
     NotRenderedYet,
     PictureUnknown,
     TooManyPictures,
     WrongState,
 )
+from services.ingest.domain.states import CaseState
 from shared.events import (
     CaseApproved,
     CaseRedacted,
@@ -36,6 +37,7 @@ from shared.events import (
     RejectOutcome,
     Specialty,
 )
+from tests.consents import give_consent
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TEXT = "a" * 64
@@ -83,17 +85,9 @@ def redacted(picture_id: str | None = "picture-1", revision: int = 1, **changes:
     return CaseRedacted(**fields | changes)
 
 
-def consent(**changes: Any) -> Consent:
-    fields: dict[str, Any] = {
-        "patient_code": "P-1",
-        "purposes": (Purpose.PUBLICATION,),
-        "language": "en",
-        "text_sha256": TEXT,
-        "signed_on": NOW.date(),
-        "covers": {},
-        "recorded_at": NOW,
-    }
-    return Consent(**fields | changes)
+def consent(found: Case, now: datetime = NOW, *, text: str = TEXT, **changes: Any) -> Consent:
+    """The patient is informed, asked, and signs."""
+    return give_consent(found, TEXTS, now, text=text, **changes)
 
 
 def approval(version: int) -> CaseApproved:
@@ -134,7 +128,7 @@ def submit(found: Case, at: datetime = NOW) -> CaseSubmitted:
 
 def submitted() -> Case:
     found = ready()
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     submit(found)
     return found
 
@@ -152,7 +146,7 @@ def test_a_case_walks_from_draft_to_published() -> None:
     assert (found.state, event.version, event.pictures[0].boxes) == (CaseState.UPLOADED, found.version, None)
     assert found.take_rendering(redacted(), NOW)
     assert state(found) is CaseState.REDACTED
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     asked = submit(found)
     assert (asked.version, asked.text_version, asked.pictures[0].revision) == (found.version, 1, 1)
     assert asked.consent is not None
@@ -215,7 +209,7 @@ def test_changed_pictures_need_a_new_consent(change: str) -> None:
     found.start_redaction(NOW)
     for name in ("picture-1", "picture-2"):
         found.take_rendering(redacted(name), NOW)
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     if change == "boxes":
         found.change_boxes(NOW, "picture-1", [FrameBoxes(frame=0, boxes=(BOX,))])
         found.take_rendering(redacted(revision=2), NOW)
@@ -235,7 +229,7 @@ def test_changed_pictures_need_a_new_consent(change: str) -> None:
 
 def test_an_edited_text_keeps_the_consent_and_gets_a_new_version() -> None:
     found = ready()
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     found.edit(NOW, {"body": "And now?", "title": found.title})
     assert submit(found).text_version == 2
 
@@ -247,46 +241,28 @@ def test_editing_nothing_changes_nothing() -> None:
     assert found.version == version
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"purposes": (Purpose.TEACHING,)}, "purpose-missing"),
-        ({"language": "fr"}, "text-unknown"),
-        ({"text_sha256": "c" * 64}, "text-unknown"),
-        ({"signed_on": date(2026, 11, 24)}, "signed-in-the-future"),
-        ({"signed_on": date(2025, 11, 21)}, "signed-too-long-ago"),
-    ],
-)
-def test_a_consent_that_proves_nothing_is_not_recorded(changes: dict[str, Any], reason: str) -> None:
-    found = ready()
-    with pytest.raises(ConsentRefused) as refusal:
-        found.record_consent(consent(**changes), TEXTS, NOW)
-    assert refusal.value.facts == {"reason": reason}
-    assert found.consent is None
-
-
 def test_a_signature_of_today_is_accepted_where_today_has_begun_already() -> None:
+    assert consent(ready(), signed_on=date(2026, 11, 23)).signed_on == date(2026, 11, 23)
+
+
+def test_a_consent_ends_on_its_last_day() -> None:
     found = ready()
-    found.record_consent(consent(signed_on=date(2026, 11, 23)), TEXTS, NOW)
-    assert found.consent is not None
-    assert found.consent.signed_on == date(2026, 11, 23)
+    assert consent(found, duration_years=1).expires_on == date(2027, 11, 22)
+    last_day = datetime(2027, 11, 22, 23, 59, tzinfo=UTC)
+    assert found.consent_problem(TEXTS, last_day) is None
+    with pytest.raises(ConsentMissing) as refusal:
+        submit(found, last_day + timedelta(minutes=1))
+    assert refusal.value.facts == {"reason": "expired"}
 
 
-def test_a_consent_ages_until_it_no_longer_allows_submission() -> None:
-    found = ready()
-    found.record_consent(consent(), TEXTS, NOW)
-    with pytest.raises(ConsentMissing):
-        submit(found, NOW + timedelta(days=366))
-
-
-def test_a_consent_is_recorded_only_for_pictures_that_can_be_looked_at() -> None:
+def test_a_consent_is_asked_for_only_where_pictures_can_be_looked_at() -> None:
     found = case()
     found.add_picture(NOW, picture())
     with pytest.raises(WrongState):
-        found.record_consent(consent(), TEXTS, NOW)
+        consent(found)
     found.start_redaction(NOW)
     with pytest.raises(WrongState):
-        found.record_consent(consent(), TEXTS, NOW)
+        consent(found)
 
 
 def test_new_boxes_are_a_new_revision_handed_to_the_redactor() -> None:
@@ -439,8 +415,8 @@ def test_every_change_raises_the_version() -> None:
     versions.append(found.start_redaction(NOW).version)
     found.take_rendering(redacted(), NOW)
     versions.append(found.version)
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     versions.append(found.version)
     versions.append(submit(found).version)
     versions.append(found.withdraw(NOW).version)
-    assert versions == list(range(1, 8))
+    assert versions == [1, 2, 3, 4, 7, 8, 9]

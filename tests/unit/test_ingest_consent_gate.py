@@ -7,9 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.ingest.domain.case import MAX_PICTURES, NO_PATIENT, Case, CaseState, Picture
-from services.ingest.domain.consent import FACES_COVERED, MAX_AGE_DAYS, Consent, Purpose
+from services.ingest.domain.case import MAX_PICTURES, Case
+from services.ingest.domain.consent import FACES_COVERED, Purpose, years_after
+from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import Refused
+from services.ingest.domain.states import NO_PATIENT, CaseState
 from shared.events import (
     CaseApproved,
     CaseRedacted,
@@ -29,6 +31,7 @@ from shared.events import (
     RejectOutcome,
     Specialty,
 )
+from tests.consents import give_consent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NEW, OLD = "a" * 64, min(FACES_COVERED)
@@ -195,31 +198,37 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         purposes=st.sets(st.sampled_from(list(Purpose)), min_size=1),
-        days_ago=st.integers(-3, 400),
+        days_ago=st.integers(-3, 3),
         text=st.sampled_from([NEW, OLD, "c" * 64]),
+        years=st.integers(0, 3),
     )
-    def record_any_consent(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
-        self._sign(purposes, days_ago, text)
+    def sign_anything(self, purposes: set[Purpose], days_ago: int, text: str, years: int) -> None:
+        self._sign(purposes, days_ago, text, years)
 
-    def _sign(self, purposes: set[Purpose], days_ago: int, text: str) -> None:
+    def _sign(self, purposes: set[Purpose], days_ago: int, text: str, years: int = 1) -> None:
         signed_on = (self.now - timedelta(days=days_ago)).date()
-        consent = Consent(
-            patient_code="P-1",
-            purposes=tuple(purposes),
-            language="en",
-            text_sha256=text,
-            signed_on=signed_on,
-            covers={"forged": 1},
-            recorded_at=START,
-        )
         seen = self.case.picture_revisions()
-        before = self.case.version
-        self._try(lambda: self.case.record_consent(consent, TEXTS, self.now))
-        if self.case.version > before:
-            assert Purpose.PUBLICATION in purposes
-            assert text in (NEW, OLD)
-            assert days_ago >= -1
-            self.signed = (seen, signed_on)
+        before = self.case.consent
+        try:
+            given = give_consent(
+                self.case,
+                TEXTS,
+                self.now,
+                text=text,
+                signed_on=signed_on,
+                purposes=tuple(purposes),
+                duration_years=years,
+            )
+        except Refused:
+            assert self.case.consent is before, "a refused signature became a consent"
+            return
+        assert Purpose.PUBLICATION in purposes
+        assert text in (NEW, OLD)
+        assert days_ago in (-1, 0, 1)
+        assert years
+        assert given.covers == seen
+        last_day = years_after(signed_on, years)
+        self.signed = (seen, last_day)
 
     @rule()
     def submit(self) -> None:
@@ -236,9 +245,9 @@ class Life(RuleBasedStateMachine):
         assert set(shown.items()) <= done, "submitted what nobody has painted"
         if shown or event.kind not in NO_PATIENT:
             assert self.signed is not None, "submitted without a consent"
-            seen, signed_on = self.signed
+            seen, last_day = self.signed
             assert seen == shown, "the patient saw other pictures"
-            assert self.now.date() - signed_on <= timedelta(days=MAX_AGE_DAYS)
+            assert self.now.date() <= last_day
             assert event.consent is not None
             assert Purpose.PUBLICATION in event.consent.purposes
             if set(shown.items()) & self.open_faces:

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from services.ingest.domain.case import Case, Picture
+from services.ingest.domain.case import Case
+from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import (
     BoxOutside,
     ConsentMissing,
@@ -31,6 +32,7 @@ from shared.events import (
     Region,
     RegionKind,
 )
+from tests.consents import give_consent
 from tests.unit.test_ingest_case import BOX, FACE, NOW, TEXTS, case, consent, no_marks, ready, redacted, rejection
 
 TATTOO = Region(kind=RegionKind.TATTOO, box=(40, 40, 20, 20), score=0.4, detector="tattoos")
@@ -41,7 +43,7 @@ EYE = (12, 12, 6, 6)
 def agreed() -> Case:
     """One painted picture of a wound, and the patient's consent."""
     found = ready()
-    found.record_consent(consent(), TEXTS, NOW)
+    consent(found)
     return found
 
 
@@ -101,7 +103,7 @@ class TestMarks:
         found.add_picture(NOW, a_picture(PictureKind.XRAY))
         found.start_redaction(NOW)
         found.take_rendering(redacted(), NOW)
-        found.record_consent(consent(), TEXTS, NOW)
+        consent(found)
         event = found.submit(TEXTS, NOW, {"picture-1": SCAR})
         assert (event.pictures[0].marks, found.picture("picture-1").marks) == (None, None)
 
@@ -155,7 +157,7 @@ class TestOpenFace:
 
     def signed(self, text: str, **painted: Any) -> Case:
         found = shown(**painted)
-        found.record_consent(consent(text_sha256=text), self.BOTH, NOW)
+        give_consent(found, self.BOTH, NOW, text=text)
         return found
 
     def test_it_does_not_cover_a_clinical_region_in_a_face(self) -> None:
@@ -165,7 +167,7 @@ class TestOpenFace:
         assert refused.value.facts == {"picture_ids": ["picture-1"]}
         problem = problem_of(refused.value)
         assert (problem.status, problem.slug) == (409, "consent-text-outdated")
-        found.record_consent(consent(text_sha256=self.NEW), self.BOTH, NOW)
+        give_consent(found, self.BOTH, NOW, text=self.NEW)
         assert found.submit(self.BOTH, NOW, no_marks(found)).consent is not None
 
     @pytest.mark.parametrize("clinical", [(), ((80, 60, 16, 16),)])
@@ -211,7 +213,7 @@ class TestBoxes:
         assert picture.revision == 2
         assert picture.boxes == (FrameBoxes(frame=0, boxes=(FACE, TATTOO)),)
         left = shown()
-        left.record_consent(consent(), TEXTS, NOW)
+        consent(left)
         assert left.submit(TEXTS, NOW, no_marks(left)).pictures[0].revision == 1
 
     def test_a_box_that_the_machine_did_not_find_is_a_persons_whatever_is_said_of_it(self) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from services.ingest.domain.case import Case, Picture
+from services.ingest.domain.case import Case
 from services.ingest.domain.comment import Comment
 from services.ingest.domain.consent import Consent
+from services.ingest.domain.consent_request import ConsentRequest
+from services.ingest.domain.picture import Picture
 from services.moderation.domain.review import Review
 from services.moderation.domain.values import Submission
 from services.moderation.store import CaseText
@@ -25,6 +27,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
         (Picture, {"picture_id": [WORDS], "rendering": {"revision": WORDS}}),
         (Comment, {"text": [WORDS], "created_at": NOW}),
         (Consent, {"patient_code": [WORDS]}),
+        (ConsentRequest, {"contact": [WORDS], "information": {"means": WORDS}}),
         (Review, {"case_id": "c", "submission": {"title": WORDS, "pictures": WORDS}, "body": WORDS}),
         (Review, {"case_id": "c", "thread": [{"note": [WORDS]}], "pictures": {"p": {"notes": WORDS}}}),
         (Submission, {"author_id": [WORDS], "notes": WORDS}),

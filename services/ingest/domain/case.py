@@ -11,130 +11,59 @@ hear of returns the event; the caller stores case and event in one transaction.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.ingest.domain.boxes import complete_boxes
-from services.ingest.domain.consent import PROMISED_COVERED, Consent
+from services.ingest.domain.consent import (
+    PROMISED_COVERED,
+    Consent,
+    Information,
+    SeenPicture,
+    Signature,
+    TextHashes,
+    latest_today,
+)
+from services.ingest.domain.consent_request import ConsentRequest, RequestState
+from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import (
     CaseNotPublished,
     CaseWithdrawnForGood,
     ConsentMissing,
+    ConsentPicturesChanged,
+    ConsentRefused,
     ConsentTextOutdated,
     MarksUnanswered,
+    NotInformed,
     NotRenderedYet,
     PictureUnknown,
+    RequestSigned,
+    RequestUnknown,
     TooManyPictures,
     WrongState,
 )
+from services.ingest.domain.signers import Capacity
+from services.ingest.domain.states import EDITABLE, NO_PATIENT, WITH_PAINTED_PICTURES, CaseState
+from services.ingest.domain.stored import Stored
 from shared.events import (
-    SKIN_KINDS,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
     CaseSubmitted,
     CaseUploaded,
     CaseWithdrawn,
-    Frame,
     FrameBoxes,
     Language,
     Marks,
-    Note,
-    PictureKind,
     QuestionKind,
-    RedactionOutcome,
     RejectOutcome,
     Specialty,
-    SubmittedPicture,
-    UploadedPicture,
 )
-from shared.openings import shows_part_of_a_face
 
 MAX_PICTURES = 10
 # Moderation counts up from the submitted revision. After a case came back, the author's revisions start beyond
 # what moderation can have used, so that two different paintings never share a name.
 REVISIONS_PER_REVIEW = 1000
-
-ConsentTextHashes = Mapping[Language, Collection[str]]
-
-
-class CaseState(StrEnum):
-    DRAFT = "draft"
-    UPLOADED = "uploaded"
-    REDACTED = "redacted"
-    SUBMITTED = "submitted"
-    PUBLISHED = "published"
-    REJECTED = "rejected"
-    CHANGES = "changes"
-    WITHDRAWN = "withdrawn"
-
-
-EDITABLE = frozenset({CaseState.DRAFT, CaseState.UPLOADED, CaseState.REDACTED, CaseState.CHANGES})
-NO_PATIENT = frozenset({QuestionKind.ADMINISTRATIVE, QuestionKind.POSOLOGY, QuestionKind.PRACTICE})
-"""Kinds of question that are about no patient: without a picture they need no consent."""
-
-
-class Stored(BaseModel):
-    """What lies in the database. Where it cannot be read, the error that reaches a log says so without its words."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-
-class Rendering(Stored):
-    """The redactor's answer for one revision of a picture. `reason` is set where it could not be read."""
-
-    revision: int
-    outcome: RedactionOutcome
-    reason: str | None = None
-    frames: tuple[Frame, ...] = ()
-    notes: tuple[Note, ...] = ()
-
-
-class Picture(Stored):
-    """An uploaded picture. Sizes in pixels as the file's header says; `frames` is 1 where it says nothing.
-
-    `boxes` None: the machine decides what to cover; else the complete list. `marks`: what the author last answered
-    about marks on the skin.
-    """
-
-    picture_id: str
-    kind: PictureKind
-    media_type: str
-    size_bytes: int
-    width: int
-    height: int
-    frames: int = 1
-    revision: int = 1
-    # The author's next revision is above this as well; see REVISIONS_PER_REVIEW.
-    revision_floor: int = 0
-    boxes: tuple[FrameBoxes, ...] | None = None
-    rendering: Rendering | None = None
-    marks: Marks | None = None
-
-    @property
-    def current(self) -> Rendering | None:
-        """The rendering of the current revision, if the redactor has answered."""
-        return self.rendering if self.rendering and self.rendering.revision == self.revision else None
-
-    @property
-    def marks_asked(self) -> bool:
-        """Whether the author has to say what marks it shows: it may show skin, and there is something to see."""
-        unreadable = self.current is not None and self.current.outcome is RedactionOutcome.UNREADABLE
-        return self.kind in SKIN_KINDS and not unreadable
-
-    @property
-    def part_of_a_face(self) -> bool:
-        """Whether the current rendering leaves a clinical region open in a face."""
-        return self.current is not None and any(shows_part_of_a_face(frame) for frame in self.current.frames)
-
-    def complete_boxes(self, frames: Sequence[FrameBoxes]) -> tuple[FrameBoxes, ...]:
-        """The list for all frames; see `boxes.complete_boxes`. Raises NotRenderedYet, BoxOutside."""
-        shown = self.current
-        if shown is None or shown.outcome is not RedactionOutcome.REDACTED:
-            raise NotRenderedYet(picture_id=self.picture_id)
-        return complete_boxes(shown.frames, frames)
 
 
 class Decision(Stored):
@@ -162,6 +91,8 @@ class Case(Stored):
     text_version: int = 1
     pictures: list[Picture] = Field(default_factory=list)
     removed_picture_ids: list[str] = Field(default_factory=list)
+    information: Information | None = None
+    consent_request: ConsentRequest | None = None
     consent: Consent | None = None
     submitted_version: int | None = None
     decision: Decision | None = None
@@ -220,24 +151,110 @@ class Case(Stored):
             return None
         return self._hand_to_redactor(now)
 
-    def record_consent(self, consent: Consent, texts: ConsentTextHashes, now: datetime) -> None:
-        """Keep the patient's consent to the pictures as they are rendered now. Raises ConsentRefused."""
-        self._must_be({CaseState.REDACTED, CaseState.CHANGES})
-        self._all_rendered()
-        consent.check(texts, now)
-        self.consent = consent.model_copy(update={"covers": self.picture_revisions(), "recorded_at": now})
+    def inform(self, now: datetime, information: Information) -> None:
+        """Keep that the patient was told, which comes before any signature. Raises ConsentRefused."""
+        self._must_be(EDITABLE)
+        if information.informed_on > latest_today(now):
+            raise ConsentRefused(reason="informed-in-the-future")
+        self.information = information
         self._changed(now)
 
-    def submit(
-        self, texts: ConsentTextHashes, now: datetime, marks: Mapping[str, Marks] | None = None
-    ) -> CaseSubmitted:
+    def request_consent(
+        self,
+        request: ConsentRequest,
+        signer_ids: Mapping[Capacity, str],
+        texts: TextHashes,
+        now: datetime,
+        *,
+        replace: bool = False,
+    ) -> ConsentRequest:
+        """Ask for the consent to the pictures as they are painted now. Takes the place of the request before it.
+
+        Raises NotInformed, SubjectRefused, ConsentRefused, and RequestSigned where somebody has signed the request
+        before it, which is still open, unless `replace`.
+        """
+        self._must_be(WITH_PAINTED_PICTURES)
+        self._all_rendered()
+        before = self.consent_request
+        if before and before.state is RequestState.OPEN and before.signed_by_somebody and not replace:
+            raise RequestSigned()
+        request = request.model_copy(update={"covers": self.picture_revisions(), "pictures": self.seen_pictures()})
+        request.check(texts, now)
+        request.lay_out(signer_ids)
+        self.consent_request = request
+        self._changed(now)
+        return request
+
+    def told(self) -> Information:
+        """That the patient was informed. Raises NotInformed."""
+        if self.information is None:
+            raise NotInformed()
+        return self.information
+
+    def request_of(self, request_id: str) -> ConsentRequest:
+        """The current request. Raises RequestUnknown for every other."""
+        if self.consent_request is None or self.consent_request.request_id != request_id:
+            raise RequestUnknown()
+        return self.consent_request
+
+    def check_can_be_signed(self, request: ConsentRequest) -> None:
+        """Raise unless the pictures are still those that the request shows, and the case awaits a consent."""
+        self._must_be(WITH_PAINTED_PICTURES)
+        self._all_rendered()
+        if request.covers != self.picture_revisions() or request.pictures != self.seen_pictures():
+            raise ConsentPicturesChanged()
+
+    def give_link(self, request_id: str, signer_id: str, link_hash: str, now: datetime) -> datetime:
+        """Let a new link stand for a signer; returns when it ends. Raises what `check_can_be_signed` does."""
+        request = self.request_of(request_id)
+        self.check_can_be_signed(request)
+        ends = request.give_link(signer_id, link_hash, now)
+        self._changed(now)
+        return ends
+
+    def print_form(self, request_id: str, now: datetime) -> None:
+        """Note that a form to be signed on paper was made."""
+        request = self.request_of(request_id)
+        self.check_can_be_signed(request)
+        request.must_be_open()
+        request.printed += 1
+        self._changed(now)
+
+    def sign(
+        self,
+        request_id: str,
+        signatures: Mapping[str, Signature],
+        consent_id: str,
+        texts: TextHashes,
+        now: datetime,
+    ) -> Consent | None:
+        """Keep signatures, by signer; the consent, if these were the last that it needs."""
+        request = self.request_of(request_id).model_copy(deep=True)
+        self.check_can_be_signed(request)
+        for signer_id, signature in signatures.items():
+            request.sign(signer_id, signature, texts, now)
+        given = request.consent(consent_id, now)
+        self.consent_request = request
+        if given is not None:
+            given.check(texts, now)
+            self.consent = given
+        self._changed(now)
+        return given
+
+    def close_request(self, request_id: str, state: RequestState, now: datetime) -> None:
+        """The signer said no, or the author takes the request back."""
+        request = self.request_of(request_id)
+        request.close(state, now)
+        self._changed(now)
+
+    def submit(self, texts: TextHashes, now: datetime, marks: Mapping[str, Marks] | None = None) -> CaseSubmitted:
         """Ask for publication. `marks`: the answer about each picture that may show skin, by id.
 
         Raises ConsentMissing without a consent that covers exactly these pictures, ConsentTextOutdated where the text
         that was signed says that faces are covered and a picture shows part of one, MarksUnanswered where an answer
         is missing, PictureUnknown where one is about no picture of this case.
         """
-        self._must_be({CaseState.REDACTED, CaseState.CHANGES})
+        self._must_be(WITH_PAINTED_PICTURES)
         self._all_rendered()
         problem = self.consent_problem(texts, now)
         if problem == PROMISED_COVERED:
@@ -256,10 +273,7 @@ class Case(Stored):
             kind=self.kind,
             language=self.language,
             text_version=self.text_version,
-            pictures=tuple(
-                SubmittedPicture(picture_id=p.picture_id, revision=p.revision, kind=p.kind, marks=p.marks)
-                for p in self.pictures
-            ),
+            pictures=tuple(picture.submitted() for picture in self.pictures),
             consent=self.consent.facts() if self.consent and self.needs_consent else None,
         )
 
@@ -287,9 +301,7 @@ class Case(Stored):
             picture = next((p for p in self.pictures if p.picture_id == event.picture_id), None)
             if picture is None:
                 return False
-            news = event.revision > picture.revision or (event.revision == picture.revision and picture.current is None)
-            if news:
-                self._keep_rendering(picture, event)
+            news = picture.take_rendering(event)
         if self.state is CaseState.UPLOADED and all(p.current for p in self.pictures):
             self.state = CaseState.REDACTED
             news = True
@@ -324,14 +336,25 @@ class Case(Stored):
     def needs_consent(self) -> bool:
         return bool(self.pictures) or self.kind not in NO_PATIENT
 
-    def consent_problem(self, texts: ConsentTextHashes, now: datetime) -> str | None:
+    def consent_problem(self, texts: TextHashes, now: datetime) -> str | None:
         """Why this case may not be submitted for want of consent, as a code; None where it may."""
         if not self.needs_consent:
             return None
+        asked = self.consent_request.state if self.consent_request else None
+        if asked is RequestState.OBJECTED:
+            return "patient-objected"
+        if asked is RequestState.DECLINED:
+            return "declined"
+        if self.consent is None:
+            return "signatures-awaited" if asked is RequestState.OPEN else "none-recorded"
+        return self.consent_standing(texts, now)
+
+    def consent_standing(self, texts: TextHashes, now: datetime) -> str | None:
+        """Why the consent that was given does not cover the case as it is, as a code; None where it does."""
         if self.consent is None:
             return "none-recorded"
         part_of_a_face = any(picture.part_of_a_face for picture in self.pictures)
-        return self.consent.problem(self.picture_revisions(), texts, now, part_of_a_face=part_of_a_face)
+        return self.consent.problem(self.picture_revisions(), self.specialty, texts, now, part_of_a_face=part_of_a_face)
 
     def picture(self, picture_id: str) -> Picture:
         """Raises PictureUnknown."""
@@ -342,6 +365,10 @@ class Case(Stored):
 
     def picture_revisions(self) -> dict[str, int]:
         return {picture.picture_id: picture.revision for picture in self.pictures}
+
+    def seen_pictures(self) -> tuple[SeenPicture, ...]:
+        """The painted pictures as a signer sees them now: the hashes of all their bytes."""
+        return tuple(picture.seen() for picture in self.pictures)
 
     def check_can_be_commented(self) -> None:
         """Raise unless members can see this case."""
@@ -383,31 +410,7 @@ class Case(Stored):
             specialty=self.specialty,
             kind=self.kind,
             language=self.language,
-            pictures=tuple(
-                UploadedPicture(
-                    picture_id=p.picture_id,
-                    revision=p.revision,
-                    kind=p.kind,
-                    media_type=p.media_type,
-                    size_bytes=p.size_bytes,
-                    boxes=p.boxes,
-                )
-                for p in self.pictures
-            ),
-        )
-
-    def _keep_rendering(self, picture: Picture, event: CaseRedacted) -> None:
-        if event.revision > picture.revision:
-            # Moderation had it painted again: its boxes are the picture's boxes from now on.
-            picture.revision = event.revision
-            painted = (FrameBoxes(frame=f.index, boxes=f.regions, clinical=f.clinical) for f in event.frames)
-            picture.boxes = tuple(painted) or picture.boxes
-        picture.rendering = Rendering(
-            revision=event.revision,
-            outcome=event.outcome,
-            reason=event.reason,
-            frames=event.frames,
-            notes=event.notes,
+            pictures=tuple(picture.uploaded() for picture in self.pictures),
         )
 
     def _changed(self, now: datetime) -> None:

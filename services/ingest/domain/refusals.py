@@ -69,6 +69,72 @@ class ConsentMissing(Refused):
     code = "consent-needed"
 
 
+class NotInformed(Refused):
+    """A consent cannot be asked for before it is recorded that the patient was informed."""
+
+    code = "patient-not-informed"
+
+
+class SubjectRefused(Refused):
+    """What is said of the person in the pictures, or of who signs for them, does not fit; `reason` is a stable code."""
+
+    code = "consent-subject"
+
+
+class ConsentPicturesChanged(Refused):
+    """The pictures are not those any more that the request shows."""
+
+    code = "consent-pictures-changed"
+
+
+class RequestUnknown(Refused):
+    """This case has no such consent request, or a newer one took its place."""
+
+    code = "consent-request-unknown"
+
+
+class RequestClosed(Refused):
+    """The request is complete, declined, cancelled, or the person objected: no signature is awaited."""
+
+    code = "consent-request-closed"
+
+
+class RequestSigned(Refused):
+    """Somebody has signed the open request, which a new one would throw away."""
+
+    code = "consent-request-signed"
+
+
+class SignerUnknown(Refused):
+    code = "consent-signer-unknown"
+
+
+class LinkUnknown(Refused):
+    """No open request knows this link: it was mistyped, replaced by a newer one, or its case is gone."""
+
+    code = "consent-link-unknown"
+
+
+class LinkExpired(Refused):
+    code = "consent-link-expired"
+
+
+class LinkUsed(Refused):
+    """With this link, or in this place, somebody has signed already."""
+
+    code = "consent-link-used"
+
+
+class FormNotPrinted(Refused):
+    """A sheet was sent though no form was made for paper, so that the signer holds no withdrawal code."""
+
+    code = "consent-form-not-printed"
+
+
+class ConsentUnknown(Refused):
+    code = "consent-unknown"
+
+
 class ConsentTextOutdated(Refused):
     """These pictures show part of a face, and the text that the patient signed says that faces are covered."""
 

@@ -1,10 +1,13 @@
-"""HTTP in. Every route but the consent texts is for verified members; every POST takes an Idempotency-Key."""
+"""HTTP in. Routes are for verified members but for what patients read and sign (consent texts, leaflets, and what is
+under a signing link) and what only a privacy officer may see. Every POST whose answer may be kept takes an
+Idempotency-Key.
+"""
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from services.ingest.domain.refusals import Refused
-from services.ingest.routes import cases, comments, pictures
+from services.ingest.routes import cases, comments, consents, pictures, privacy, signing
 from services.ingest.routes.problems import CASE_WITHDRAWN, KEY_REUSED, problem_of
 from services.ingest.store import AnswerGone, KeyReused
 from shared.web import language
@@ -13,7 +16,7 @@ __all__ = ["answer_refusals", "routers"]
 
 
 def routers() -> list[APIRouter]:
-    return [cases.router, pictures.router, comments.router]
+    return [cases.router, pictures.router, comments.router, consents.router, signing.router, privacy.router]
 
 
 def answer_refusals(app: FastAPI) -> None:

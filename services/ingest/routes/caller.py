@@ -14,9 +14,10 @@ from fastapi.responses import JSONResponse, Response
 
 from services.ingest.routes.problems import KEY_INVALID, UPLOADS_BUSY
 from services.ingest.settings import Settings
-from services.ingest.store import Answer, Asked, Eraser, Store
+from services.ingest.store import Answer, Asked, Consents, Eraser, Readings, Store
 from shared.auth import Credentials, Guard, Principal
 from shared.blobs import ObjectStore
+from shared.events import Role
 from shared.rights import Access, needs
 
 _KEY = re.compile(r'^"?([A-Za-z0-9._:-]{1,128})"?$')
@@ -58,6 +59,8 @@ class Resources:
 
     settings: Settings
     store: Store
+    consents: Consents
+    readings: Readings
     eraser: Eraser
     blobs: ObjectStore
     guard: Guard
@@ -76,6 +79,11 @@ async def verified(request: Request, credentials: Credentials) -> Principal:
     return await resources(request).guard.verified(request, credentials)
 
 
+async def privacy_officer(request: Request, credentials: Credentials) -> Principal:
+    """A verified member with the role of a privacy officer, or 401/403."""
+    return await resources(request).guard.role(Role.PRIVACY_OFFICER)(request, credentials)
+
+
 def idempotency_key(
     idempotency_key: Annotated[
         str | None,
@@ -92,6 +100,7 @@ def idempotency_key(
 
 Open = Annotated[Resources, Depends(resources)]
 Member = Annotated[Principal, Depends(verified)]
+PrivacyOfficer = Annotated[Principal, Depends(privacy_officer)]
 Key = Annotated[str | None, Depends(idempotency_key)]
 
 

@@ -11,7 +11,6 @@ from fastapi.responses import Response
 
 from services.ingest import consent_texts
 from services.ingest.domain.case import Case
-from services.ingest.domain.consent import Consent
 from services.ingest.routes.caller import Member, Open, Repeatable, now, respond
 from services.ingest.routes.views import (
     CaseChanges,
@@ -20,7 +19,6 @@ from services.ingest.routes.views import (
     ConsentTextList,
     ConsentTextView,
     NewCase,
-    NewConsent,
     NewSubmission,
     WithdrawalView,
 )
@@ -124,29 +122,6 @@ async def list_consent_texts() -> ConsentTextList:
             for one in consent_texts.published()
         ]
     )
-
-
-@router.put("/cases/{case_id}/consent", response_model=CaseView, tags=["consent"])
-async def record_consent(case_id: str, new: NewConsent, member: Member, open_: Open) -> Response:
-    """Record what the patient signed after seeing the painted pictures. Changed pictures need a new consent.
-
-    A text that says that faces are covered (version 2026-11) is not enough for pictures that show part of a face.
-    """
-    at = now()
-    consent = Consent(
-        patient_code=new.patient_code,
-        purposes=tuple(dict.fromkeys(new.purposes)),
-        language=new.language,
-        text_sha256=new.text_sha256,
-        signed_on=new.signed_on,
-        covers={},
-        recorded_at=at,
-    )
-
-    def act(case: Case) -> None:
-        case.record_consent(consent, consent_texts.hashes(), at)
-
-    return respond(await open_.store.change(member.member_id, case_id, None, act, lambda case: _shown(case, at, 200)))
 
 
 @router.post("/cases/{case_id}/submission", status_code=202, response_model=CaseView)

@@ -1,6 +1,7 @@
 """Every way in which ingest says no, in both languages. Slugs are stable: clients act on them."""
 
 from services.ingest.domain.refusals import Refused
+from services.ingest.routes.consent_problems import OF_REFUSALS
 from shared.web import Problem, ProblemKind, Text
 
 CASE_UNKNOWN = ProblemKind(
@@ -100,10 +101,10 @@ CONSENT_NEEDED = ProblemKind(
     409,
     Text(en="The patient's consent is needed", fr="Le consentement du patient est nécessaire"),
     Text(
-        en="No valid consent covers this case as it is now ({reason}). Show the patient the painted pictures, record "
-        "the consent, then submit.",
-        fr="Aucun consentement valable ne couvre ce cas tel qu'il est ({reason}). Montrez au patient les images "
-        "recouvertes, enregistrez son consentement, puis soumettez.",
+        en="No valid consent covers this case as it is now ({reason}). Inform the patient, ask for the consent (POST "
+        "…/consent-requests), wait for every signature, then submit.",
+        fr="Aucun consentement valable ne couvre ce cas tel qu'il est ({reason}). Informez le patient, demandez le "
+        "consentement (POST …/consent-requests), attendez toutes les signatures, puis soumettez.",
     ),
 )
 CONSENT_TEXT_OUTDATED = ProblemKind(
@@ -112,11 +113,11 @@ CONSENT_TEXT_OUTDATED = ProblemKind(
     Text(en="The patient signed an earlier text", fr="Le patient a signé un texte antérieur"),
     Text(
         en="The pictures listed in picture_ids leave part of a face visible, and the text that the patient signed says "
-        "that faces are covered. Show the patient these pictures and the current text (GET /consent-texts), record "
-        "the consent to it, then submit; or leave out the clinical boxes so that the face is covered.",
+        "that faces are covered. Ask for a new consent (POST …/consent-requests), which shows these pictures and the "
+        "current text, then submit; or leave out the clinical boxes so that the face is covered.",
         fr="Les images de picture_ids laissent visible une partie d'un visage, et le texte que le patient a signé dit "
-        "que les visages sont couverts. Montrez-lui ces images et le texte actuel (GET /consent-texts), enregistrez "
-        "son consentement à ce texte, puis soumettez ; ou retirez les zones cliniques pour recouvrir le visage.",
+        "que les visages sont couverts. Demandez un nouveau consentement (POST …/consent-requests), qui montre ces "
+        "images et le texte actuel, puis soumettez ; ou retirez les zones cliniques pour recouvrir le visage.",
     ),
 )
 MARKS_UNANSWERED = ProblemKind(
@@ -136,10 +137,10 @@ CONSENT_NOT_ACCEPTABLE = ProblemKind(
     422,
     Text(en="This consent is not acceptable", fr="Ce consentement n'est pas recevable"),
     Text(
-        en="The consent cannot be recorded ({reason}). It needs the purpose 'publication', the SHA-256 of a published "
-        "text in its language, and a date within the last year.",
-        fr="Le consentement ne peut pas être enregistré ({reason}). Il faut l'usage « publication », le SHA-256 d'un "
-        "texte publié dans sa langue, et une date de l'année écoulée.",
+        en="The consent cannot be recorded ({reason}). It needs the purpose 'publication', purposes that were offered, "
+        "the text of the request, a duration of 1 to 10 years, and dates that are not to come.",
+        fr="Le consentement ne peut pas être enregistré ({reason}). Il faut l'usage « publication », des usages qui "
+        "ont été proposés, le texte de la demande, une durée de 1 à 10 ans, et des dates qui ne sont pas à venir.",
     ),
 )
 PICTURE_EMPTY = ProblemKind(
@@ -243,6 +244,7 @@ _BY_CODE = {
         CONSENT_TEXT_OUTDATED,
         MARKS_UNANSWERED,
         CONSENT_NOT_ACCEPTABLE,
+        *OF_REFUSALS,
     )
 }
 

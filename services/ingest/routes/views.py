@@ -1,14 +1,18 @@
 """What the routes take and show, as JSON. Texts are stripped; unknown fields are refused."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from services.ingest import consent_texts
-from services.ingest.domain.case import MAX_PICTURES, Case, CaseState, Decision, Picture
+from services.ingest.domain.case import MAX_PICTURES, Case, Decision
 from services.ingest.domain.comment import MAX_COMMENT_CHARACTERS, Comment
 from services.ingest.domain.consent import Purpose
+from services.ingest.domain.picture import Picture
+from services.ingest.domain.states import CaseState
+from services.ingest.routes.asking import NO_CONTROLS, Asking, Line, Prose
+from services.ingest.routes.consent_views import ConsentRequestView, ConsentView, InformationView
 from shared.events import (
     Box,
     CommentKind,
@@ -26,22 +30,12 @@ from shared.notes import NoteShown, in_words
 from shared.questions import MarksGiven
 from shared.web import Text, field_error
 
-# Line breaks and tabs are text; other control characters are not.
-_NO_CONTROLS = r"^[^\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]*$"
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
-Prose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000, pattern=_NO_CONTROLS)]
 MAX_CLINICAL_PER_FRAME = 4
 _TOO_MANY_CLINICAL = Text(
     en=f"A frame takes at most {MAX_CLINICAL_PER_FRAME} clinical boxes.",
     fr=f"Une vue accepte au plus {MAX_CLINICAL_PER_FRAME} zones cliniques.",
 )
 _ANSWERED_TWICE = Text(en="Answer only once for each picture.", fr="Ne répondez qu'une fois pour chaque image.")
-
-
-class Asking(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewCase(Asking):
@@ -84,16 +78,6 @@ class NewBoxes(Asking):
         return self
 
 
-class NewConsent(Asking):
-    """`patient_code` is your own code for the patient: letters, digits and dashes, with a digit, never a name."""
-
-    patient_code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z-]*[0-9][A-Za-z0-9-]*$", max_length=32)]
-    purposes: Annotated[list[Purpose], Field(min_length=1, max_length=len(Purpose))]
-    language: Language
-    text_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    signed_on: date
-
-
 class MarksOfPicture(MarksGiven):
     picture_id: Annotated[str, StringConstraints(max_length=64)]
 
@@ -101,7 +85,7 @@ class MarksOfPicture(MarksGiven):
 class NewSubmission(Asking):
     """`marks`: one answer for each picture of the kinds that GET /questions names."""
 
-    marks: Annotated[list[MarksOfPicture], Field(max_length=MAX_PICTURES)] = []
+    marks: Annotated[list[MarksOfPicture], Field(max_length=MAX_PICTURES, default_factory=list)]
 
     @model_validator(mode="after")
     def _once_each(self) -> "NewSubmission":
@@ -117,7 +101,7 @@ class NewComment(Asking):
     kind: CommentKind
     text: Annotated[
         str,
-        StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_COMMENT_CHARACTERS, pattern=_NO_CONTROLS),
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_COMMENT_CHARACTERS, pattern=NO_CONTROLS),
     ]
     parent_id: Annotated[str, StringConstraints(max_length=64)] | None = None
 
@@ -156,21 +140,11 @@ class PictureView(BaseModel):
         )
 
 
-class ConsentView(BaseModel):
-    """The recorded consent. `problem`: why it does not allow the case as it is to be submitted; null where it does."""
-
-    patient_code: str
-    purposes: tuple[Purpose, ...]
-    language: Language
-    text_sha256: str
-    signed_on: date
-    recorded_at: datetime
-    valid: bool
-    problem: str | None
-
-
 class CaseView(BaseModel):
-    """A case as its author sees it. `decision` is moderation's last one."""
+    """A case as its author sees it. `decision` is moderation's last one.
+
+    `consent_problem`: why the case may not be submitted for want of consent, as a code; null where it may.
+    """
 
     case_id: str
     state: CaseState
@@ -182,24 +156,24 @@ class CaseView(BaseModel):
     body: str
     pictures: list[PictureView]
     needs_consent: bool
+    information: InformationView | None
+    consent_request: ConsentRequestView | None
     consent: ConsentView | None
+    consent_problem: str | None
     decision: Decision | None
     created_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, case: Case, at: datetime) -> "CaseView":
-        consent = None
-        if case.consent is not None:
-            part_of_a_face = any(picture.part_of_a_face for picture in case.pictures)
-            problem = case.consent.problem(
-                case.picture_revisions(), consent_texts.hashes(), at, part_of_a_face=part_of_a_face
-            )
-            consent = ConsentView(**case.consent.model_dump(exclude={"covers"}), valid=problem is None, problem=problem)
+        own = {"pictures", "information", "consent_request", "consent", "consent_problem"}
         return cls(
-            **{name: getattr(case, name) for name in cls.model_fields if name not in ("pictures", "consent")},
+            **{name: getattr(case, name) for name in cls.model_fields if name not in own},
             pictures=[PictureView.of(picture) for picture in case.pictures],
-            consent=consent,
+            information=InformationView.of(case.information),
+            consent_request=ConsentRequestView.of(case.consent_request, case) if case.consent_request else None,
+            consent=ConsentView.of(case, at),
+            consent_problem=case.consent_problem(consent_texts.hashes(), at),
         )
 
 

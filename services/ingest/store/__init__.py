@@ -1,7 +1,27 @@
 """MongoDB and the object store: cases and comments, requests answered once, and erasure."""
 
 from services.ingest.store.cases import Store
+from services.ingest.store.consents import CodeOwner, Consents, Given, KeptConsent, Linked, Proof
+from services.ingest.store.ended import ProofEraser
 from services.ingest.store.erasure import Eraser
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused
+from services.ingest.store.readings import Reading, ReadingReason, Readings
 
-__all__ = ["Answer", "AnswerGone", "Asked", "Eraser", "KeyReused", "Store"]
+__all__ = [
+    "Answer",
+    "AnswerGone",
+    "Asked",
+    "CodeOwner",
+    "Consents",
+    "Eraser",
+    "Given",
+    "KeptConsent",
+    "KeyReused",
+    "Linked",
+    "Proof",
+    "ProofEraser",
+    "Reading",
+    "ReadingReason",
+    "Readings",
+    "Store",
+]

@@ -10,9 +10,13 @@ from datetime import datetime
 
 import orjson
 
-from services.ingest.domain.case import Case, CaseState, ConsentTextHashes, Picture
+from services.ingest.domain.case import Case
 from services.ingest.domain.comment import Comment
+from services.ingest.domain.consent import TextHashes
+from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, ParentUnknown, Refused
+from services.ingest.domain.states import CaseState
+from services.ingest.store.ended import end_consents
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
@@ -56,7 +60,7 @@ class Store:
 
     async def case_of(self, author_id: str, case_id: str) -> Case:
         """The author's own case."""
-        return self._owned(await self._cases.find_one({"_id": case_id}), author_id)
+        return owned(await self._cases.find_one({"_id": case_id}), author_id)
 
     async def cases_of(self, author_id: str, limit: int, before: tuple[datetime, str] | None = None) -> list[Case]:
         """The author's cases that are not withdrawn, newest first, from after the position `before`."""
@@ -65,7 +69,12 @@ class Store:
             at, case_id = before
             wanted["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$gt": case_id}}]
         found = await self._cases.find(wanted, sort=[("created_at", -1), ("_id", 1)], limit=limit).to_list(None)
-        return [_case(document) for document in found]
+        return [case_from(document) for document in found]
+
+    async def author_of(self, case_id: str) -> str | None:
+        """Whose case it is or was; None where there never was one."""
+        document = await self._cases.find_one({"_id": case_id}, {"author_id": 1})
+        return None if document is None else str(document["author_id"])
 
     async def known_answer(self, asked: Asked) -> Answer | None:
         """The answer to a request that was answered before."""
@@ -75,7 +84,7 @@ class Store:
 
     async def create(self, case: Case, asked: Asked | None, show: Show) -> Answer:
         async def act(session: Session) -> Answer:
-            await self._cases.insert_one(_document(case), session=session)
+            await self._cases.insert_one(document_of(case), session=session)
             return show(case)
 
         return await self._once.run(asked, case.case_id, act)
@@ -84,7 +93,7 @@ class Store:
         """Load, change and keep the case, with its event, in one transaction."""
 
         async def attempt(session: Session) -> Answer:
-            case = self._owned(await self._cases.find_one({"_id": case_id}, session=session), author_id)
+            case = owned(await self._cases.find_one({"_id": case_id}, session=session), author_id)
             await self._keep(case, act, session)
             return show(case)
 
@@ -132,7 +141,7 @@ class Store:
         author_id: str,
         case_id: str,
         asked: Asked | None,
-        texts: ConsentTextHashes,
+        texts: TextHashes,
         now: datetime,
         marks: Mapping[str, Marks],
         show: Show,
@@ -171,9 +180,9 @@ class Store:
 
         async def act(session: Session) -> Answer:
             document = await self._cases.find_one({"_id": case_id}, session=session)
-            if document is not None and document["author_id"] == author_id and _is_withdrawn(document):
+            if document is not None and document["author_id"] == author_id and is_withdrawn(document):
                 return show(document["version"])
-            case = self._owned(document, author_id)
+            case = owned(document, author_id)
             event = case.withdraw(now)
             stub: Document = {
                 "_id": case_id,
@@ -192,6 +201,7 @@ class Store:
             async for comment in self._comments.find({"case_id": case_id}, {"_id": 1}, session=session):
                 await self._outbox.add_tombstone(CommentAdded, comment["_id"], case_id, session)
             await self._comments.delete_many({"case_id": case_id}, session=session)
+            await end_consents(self._mongo.db, case_id, now, session)
             await Once.erase(self._mongo.db, case_id, session)
             return show(case.version)
 
@@ -207,7 +217,7 @@ class Store:
         async def act(session: Session) -> Answer:
             document = await self._cases.find_one({"_id": comment.case_id}, session=session)
             if document is None or document["state"] != CaseState.PUBLISHED.value:
-                self._owned(document, comment.author_id).check_can_be_commented()
+                owned(document, comment.author_id).check_can_be_commented()
             if comment.parent_id is not None:
                 wanted = {"_id": comment.parent_id, "case_id": comment.case_id}
                 if await self._comments.find_one(wanted, {"_id": 1}, session=session) is None:
@@ -230,12 +240,12 @@ class Store:
 
         async def attempt(session: Session) -> bool:
             document = await self._cases.find_one({"_id": case_id}, session=session)
-            if document is None or _is_withdrawn(document):
+            if document is None or is_withdrawn(document):
                 return False
-            case = _case(document)
+            case = case_from(document)
             if not act(case):
                 return False
-            await self._cases.replace_one({"_id": case_id}, _document(case), session=session)
+            await self._cases.replace_one({"_id": case_id}, document_of(case), session=session)
             return True
 
         return await self._mongo.transaction(attempt)
@@ -246,7 +256,7 @@ class Store:
         before = case.version
         event = act(case)
         if case.version != before:
-            await self._cases.replace_one({"_id": case.case_id}, _document(case), session=session)
+            await self._cases.replace_one({"_id": case.case_id}, document_of(case), session=session)
         if event is not None:
             await self._outbox.add(event, session)
 
@@ -254,32 +264,33 @@ class Store:
         try:
             await self._room.remove(case_id, picture_id)
             document = await self._cases.find_one({"_id": case_id}, {"state": 1})
-            if document is None or _is_withdrawn(document):
+            if document is None or is_withdrawn(document):
                 await self._room.forget(case_id)
         except NotNow as error:
             logger.warning("an object without a record stays until the next sweep: %s", error)
 
-    @staticmethod
-    def _owned(document: Document | None, author_id: str) -> Case:
-        if document is None or document["author_id"] != author_id:
-            raise CaseUnknown()
-        if _is_withdrawn(document):
-            raise CaseWithdrawnForGood()
-        return _case(document)
+
+def owned(document: Document | None, author_id: str) -> Case:
+    """The case, to its author. Raises CaseUnknown, CaseWithdrawnForGood."""
+    if document is None or document["author_id"] != author_id:
+        raise CaseUnknown()
+    if is_withdrawn(document):
+        raise CaseWithdrawnForGood()
+    return case_from(document)
 
 
 class _TextEdited(Exception):
     """The text changed between writing it for moderation and submitting: write it again."""
 
 
-def _is_withdrawn(document: Document) -> bool:
+def is_withdrawn(document: Document) -> bool:
     return bool(document["state"] == CaseState.WITHDRAWN.value)
 
 
-def _case(document: Document) -> Case:
+def case_from(document: Document) -> Case:
     return Case.model_validate({**document, "case_id": document["_id"]})
 
 
-def _document(case: Case) -> Document:
+def document_of(case: Case) -> Document:
     # JSON types, which MongoDB keeps as they are; the time to sort by stays a time.
     return case.model_dump(mode="json", exclude={"case_id"}) | {"_id": case.case_id, "created_at": case.created_at}

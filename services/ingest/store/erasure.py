@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import Counter, Gauge
 
-from services.ingest.domain.case import CaseState
-from shared.blobs import RAW, TEXTS, BlobEntry, ObjectStore, raw_data_key
+from services.ingest.domain.states import CaseState
+from services.ingest.store.ended import ProofEraser
+from shared.blobs import PROOFS, RAW, TEXTS, BlobEntry, ObjectStore, raw_data_key
 from shared.errors import dependency_is_away
 from shared.mongo import Mongo
 from shared.originals import RawRoom
@@ -46,6 +47,7 @@ class Eraser:
         sweep_every_s: float = 900.0,
         orphan_age_s: float = 3600.0,
         forget_letters: ForgetLetters | None = None,
+        proofs: ProofEraser | None = None,
     ) -> None:
         self._cases = mongo.db["cases"]
         self._blobs = blobs
@@ -54,6 +56,7 @@ class Eraser:
         self._sweep_every_s = sweep_every_s
         self._orphan_age = timedelta(seconds=orphan_age_s)
         self._forget_letters = forget_letters
+        self._proofs = proofs
 
     async def run(self) -> None:
         """Erase until cancelled. What fails is tried again at the next round."""
@@ -130,6 +133,10 @@ class Eraser:
                     ORPHANS.labels(bucket).inc(len(orphans))
                     logger.warning("removed %d objects that no record knew from %s", len(orphans), bucket)
                 removed += len(orphans)
+        if self._proofs is not None and (proofs := await self._proofs.sweep(now)):
+            ORPHANS.labels(PROOFS).inc(proofs)
+            logger.info("removed %d proofs that nothing has to be proved with any more", proofs)
+            removed += proofs
         return removed
 
     async def _orphans(self, bucket: str, case_id: str, entries: list[BlobEntry], now: datetime) -> list[BlobEntry]:
