@@ -4,6 +4,8 @@ A case carries the tags of its audience, a reader has tags of their own; one in 
 decides who reads (feed) and who may comment (ingest).
 """
 
+from datetime import UTC, datetime
+
 from shared.events import Audience, ConsentFacts, Profession, Specialty
 
 PROFESSIONAL = "professional"
@@ -17,6 +19,11 @@ def tags_of_case(consent: ConsentFacts | None, specialty: Specialty) -> tuple[st
     if consent.audience is Audience.PROFESSIONALS:
         return (PROFESSIONAL,)
     return (_in(specialty),)
+
+
+def consent_is_over(consent: ConsentFacts | None, now: datetime) -> bool:
+    """Whether the last day of a consent has ended, in UTC. One without an end is from before they had one."""
+    return bool(consent and consent.expires_on and now.astimezone(UTC).date() > consent.expires_on)
 
 
 def tags_of_reader(profession: Profession | None, specialty: Specialty | None) -> tuple[str, ...]:

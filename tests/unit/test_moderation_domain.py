@@ -13,6 +13,7 @@ from services.moderation.domain import (
     CaseUnknown,
     ClaimedByAnother,
     ClaimNeeded,
+    ConsentEnded,
     ConsentMissing,
     NotWaiting,
     OwnCase,
@@ -33,6 +34,7 @@ from services.moderation.domain import (
 from services.moderation.domain.boxes import complete_boxes
 from shared.events import (
     MAX_BOXES,
+    Audience,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
@@ -475,6 +477,24 @@ class TestApproval:
         with pytest.raises(ConsentMissing):
             approve(review)
         assert approve(review_of(consent=False)).pictures == ()
+
+    def test_the_event_says_what_the_patient_agreed_to(self) -> None:
+        assert approve(review_of()).consent == CONSENT
+        assert approve(review_of(consent=False)).consent is None
+
+    def test_nothing_is_approved_after_the_last_day_of_the_consent(self) -> None:
+        last_day = CONSENT.model_copy(update={"expires_on": NOW.date(), "audience": Audience.PROFESSIONALS})
+        review = Review(case_id="c1")
+        review.on_submitted(submitted().model_copy(update={"consent": last_day}))
+        midnight = datetime(2026, 3, 2, tzinfo=UTC)
+        review.take("mod", "claim-1", midnight - timedelta(minutes=1))
+        review.read("mod", midnight - timedelta(minutes=1), 3, "text-hash")
+        with pytest.raises(ConsentEnded):
+            review.approve("mod", midnight, "text-hash", "t", "b")
+        review.approve("mod", midnight - timedelta(minutes=1), "text-hash", "t", "b")
+        (event,) = review.outgoing
+        assert isinstance(event, CaseApproved)
+        assert event.consent == last_day
 
     def test_a_repeated_approval_gives_the_same_answer_and_no_second_event(self) -> None:
         review = review_of()

@@ -50,6 +50,7 @@ def approval(
             for submitted, picture in published
         ),
         approved_at=now,
+        consent=submission.consent,
     )
 
 

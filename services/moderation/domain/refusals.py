@@ -155,3 +155,7 @@ class TextMissing(Refusal):
 
 class ConsentMissing(Refusal):
     """The case shows pictures of a patient and its submission names no consent."""
+
+
+class ConsentEnded(Refusal):
+    """The last day of the patient's consent is over: the case can only be sent back, or wait for its withdrawal."""

@@ -25,6 +25,7 @@ from services.moderation.domain.refusals import (
     CaseUnknown,
     ClaimedByAnother,
     ClaimNeeded,
+    ConsentEnded,
     ConsentMissing,
     NoFirstApproval,
     NotWaiting,
@@ -53,6 +54,7 @@ from services.moderation.domain.values import (
     Submission,
     full_size,
 )
+from shared.audiences import consent_is_over
 from shared.events import (
     Frame,
     FrameBoxes,
@@ -241,6 +243,8 @@ class Review(Facts):
             raise RedactionOutstanding(self.outstanding())
         if submission.pictures and submission.consent is None:
             raise ConsentMissing
+        if consent_is_over(submission.consent, now):
+            raise ConsentEnded
         undecided = tuple(p.picture_id for _, p in self.submitted_pictures() if not self._decided(claim, p))
         if undecided:
             raise Undecided(undecided)

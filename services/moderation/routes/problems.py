@@ -16,6 +16,7 @@ from services.moderation.domain import (
     CaseUnknown,
     ClaimedByAnother,
     ClaimNeeded,
+    ConsentEnded,
     ConsentMissing,
     MarksUnanswered,
     NoFirstApproval,
@@ -238,6 +239,15 @@ CONSENT_MISSING = ProblemKind(
         fr="Le cas montre des images et sa soumission ne cite aucun consentement. Renvoyez-le pour modification.",
     ),
 )
+CONSENT_ENDED = ProblemKind(
+    "consent-ended",
+    409,
+    Text(en="The consent has ended", fr="Le consentement a pris fin"),
+    Text(
+        en="The last day on which the patient lets the case be shown is over. It cannot be published any more.",
+        fr="Le dernier jour où le patient accepte que le cas soit montré est passé. Il ne peut plus être publié.",
+    ),
+)
 CONTENT_GONE = ProblemKind(
     "content-gone",
     404,
@@ -311,6 +321,7 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
     PictureUnknown: PICTURE_UNKNOWN,
     PictureUnreadable: PICTURE_UNREADABLE,
     TextMissing: TEXT_MISSING,
+    ConsentEnded: CONSENT_ENDED,
     ConsentMissing: CONSENT_MISSING,
     MarksUnanswered: MARKS_UNANSWERED,
     NoFirstApproval: NO_FIRST_APPROVAL,
