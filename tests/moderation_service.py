@@ -17,7 +17,7 @@ from deploy.local import Platform
 from services.moderation.handlers import Handlers
 from services.moderation.routes import make_router
 from services.moderation.settings import Settings
-from services.moderation.store import Contents, Reviews
+from services.moderation.store import Comments, Contents, Reviews
 from shared.auth import Guard, Members
 from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, text_key
 from shared.bus import Received
@@ -53,14 +53,15 @@ class Moderation:
         self.reviews = Reviews(mongo, lease=LEASE, clock=lambda: self.now)
         self.members = Members(mongo.db, cache_s=0)
         self.letters_forgotten: list[tuple[str, ...]] = []
-        self.handlers = Handlers(self.reviews, self.members, self._forget)
+        self.comments = Comments(mongo, self.reviews)
+        self.handlers = Handlers(self.reviews, self.comments, self.members, self._forget)
         settings = settings_of(platform, "moderation")
         self.blobs = Blobs(settings)
         self.contents = Contents(self.blobs)
         self.redactor, self.ingest = (Blobs(settings_of(platform, name)) for name in ("redactor", "ingest"))
         self.tokens = TokenMaker()
         guard = Guard(self.tokens.verifier(), self.members.state)
-        router = make_router(self.reviews, self.contents, guard)
+        router = make_router(self.reviews, self.contents, self.comments, guard)
         self.app = create_app(settings, "moderation", service="moderation", routers=[router])
 
     async def _forget(self, *ids: str) -> int:
@@ -174,6 +175,7 @@ async def moderation_service(platform: Platform) -> AsyncIterator[Moderation]:
     mongo = Mongo(platform.admin_mongo_uri, f"moderation_{uuid.uuid4().hex[:12]}")
     made = Moderation(platform, mongo)
     await made.reviews.prepare()
+    await made.comments.prepare()
     yield made
     await mongo.db.client.drop_database(mongo.db.name)
     mongo.close()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from services.ingest.store import Store
 from shared.auth import Members
 from shared.bus import Bus, Received
-from shared.events import CaseApproved, CaseRedacted, CaseRejected, MemberChanged
+from shared.events import CaseApproved, CaseRedacted, CaseRejected, CommentRejected, MemberChanged
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Handlers:
         bus.on(CaseRedacted, self.on_case_redacted)
         bus.on(CaseApproved, self.on_case_approved)
         bus.on(CaseRejected, self.on_case_rejected)
+        bus.on(CommentRejected, self.on_comment_rejected)
         bus.on(MemberChanged, self.on_member_changed)
 
     async def on_case_redacted(self, received: Received[CaseRedacted]) -> None:
@@ -45,6 +46,13 @@ class Handlers:
             news = await self._store.take(event.case_id, lambda case: case.take_rejection(event, datetime.now(UTC)))
             self._note(received, event.case_id, news)
 
+    async def on_comment_rejected(self, received: Received[CommentRejected]) -> None:
+        """Erase a comment that a moderator rejected, so that it tells nobody's name; the feed gets its tombstone."""
+        event = received.event
+        if event is not None:
+            news = await self._store.erase_comment(event.case_id, event.comment_id)
+            self._note(received, event.case_id, news)
+
     async def on_member_changed(self, received: Received[MemberChanged]) -> None:
         """Mirror the member, so that a suspension takes effect here within seconds."""
         if received.event is not None:
@@ -52,7 +60,9 @@ class Handlers:
 
     @staticmethod
     def _note(
-        received: Received[CaseRedacted] | Received[CaseApproved] | Received[CaseRejected], case_id: str, news: bool
+        received: Received[CaseRedacted] | Received[CaseApproved] | Received[CaseRejected] | Received[CommentRejected],
+        case_id: str,
+        news: bool,
     ) -> None:
         said = "taken in" if news else "says nothing new"
         logger.info("%s %s", received.topic, said, extra={"case_id": case_id, "event_id": received.id})

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from services.moderation.handlers import Handlers
 from services.moderation.routes import make_router
 from services.moderation.settings import Settings
-from services.moderation.store import Contents, Reviews
+from services.moderation.store import Comments, Contents, Reviews
 from shared import web
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import REDACTED, TEXTS, Blobs
 from shared.bus import Bus, Received
-from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged
+from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged
 from shared.ledger import Ledger
 from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
@@ -27,15 +27,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     blobs = Blobs(settings)
     reviews = Reviews(mongo, lease=settings.lease)
+    comments = Comments(mongo, reviews)
     members = Members(mongo.db)
     guard = Guard(TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience), members.state)
 
     bus = Bus(settings, "moderation")
     relay = Relay(mongo.db, bus)
-    handlers = Handlers(reviews, members, bus.purge_dead_letters)
+    handlers = Handlers(reviews, comments, members, bus.purge_dead_letters)
     bus.on(CaseSubmitted, handlers.on_case_submitted)
     bus.on(CaseRedacted, handlers.on_case_redacted)
     bus.on(CaseWithdrawn, handlers.on_case_withdrawn)
+    bus.on(CommentAdded, handlers.on_comment_added)
     bus.on(MemberChanged, handlers.on_member_changed)
 
     async def withdraw_late(lines: Sequence[Received[CaseWithdrawn]]) -> None:
@@ -44,9 +46,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     ledger = Ledger(settings, reviews.still_reviewed, withdraw_late)
 
+    async def prepare() -> None:
+        await reviews.prepare()
+        await comments.prepare()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(prepare_when_possible(reviews.prepare), name="prepare")
+        preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
         tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]
         web.add_check(app, "mongo", lambda: mongo.ready(preparing))
         web.add_check(app, "ledger", ledger.check)
@@ -73,6 +79,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "Consilium moderation",
         lifespan,
         service="moderation",
-        routers=[make_router(reviews, Contents(blobs), guard)],
+        routers=[make_router(reviews, Contents(blobs), comments, guard)],
         opened=lambda: ledger.applied,
     )

@@ -2,20 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 
-from services.moderation.store import Reviews
+from services.moderation.store import Comments, Reviews
 from shared.auth import Members
 from shared.bus import Received
-from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged, MemberStatus, Role
+from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged, MemberStatus, Role
 
 ForgetLetters = Callable[..., Awaitable[int]]
 """Erases this service's dead letters that mention one of the ids given (`Bus.purge_dead_letters`)."""
 
 
 class Handlers:
-    """Tombstones need no answer: what they erase from a topic, `case.withdrawn` has already erased here."""
+    """Tombstones of cases need no answer: what they erase from a topic, `case.withdrawn` has already erased here."""
 
-    def __init__(self, reviews: Reviews, members: Members, forget_letters: ForgetLetters) -> None:
+    def __init__(self, reviews: Reviews, comments: Comments, members: Members, forget_letters: ForgetLetters) -> None:
         self._reviews = reviews
+        self._comments = comments
         self._members = members
         self._forget_letters = forget_letters
 
@@ -34,12 +35,23 @@ class Handlers:
     async def on_case_withdrawn(self, received: Received[CaseWithdrawn]) -> None:
         """Nothing but ids and the audit chain stays, and moderation's own topics and dead letters lose the case.
 
-        The letters go after the case, each time the message is seen: a crash in between is made up for.
+        Comments and letters go after the case, each time the message is seen: a crash in between is made up for.
         """
         event = received.event
         if event is not None:
             await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_withdrawn(event))
+            await self._comments.forget_case(event.case_id)
             await self._forget_letters(event.case_id, *event.picture_ids)
+
+    async def on_comment_added(self, received: Received[CommentAdded]) -> None:
+        """A comment with words that may identify somebody waits for a decision; others are not kept.
+
+        A tombstone: the comment is gone, and its words with it.
+        """
+        if received.event is None:
+            await self._comments.forget(received.key)
+        else:
+            await self._comments.take(received.id, received.event)
 
     async def on_member_changed(self, received: Received[MemberChanged]) -> None:
         """Keeps the local record by which a suspended moderator is stopped; the higher version wins.

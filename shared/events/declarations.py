@@ -283,14 +283,15 @@ EVENTS: tuple[type[Event], ...] = (
     CaseWithdrawn,
     ConsentExpiring,
     CommentAdded,
+    CommentRejected,
 )
 """Every event, in the order in which a case flows."""
 
 CONSUMES: dict[str, tuple[type[Event], ...]] = {
     "identity": (ConsentExpiring,),
-    "ingest": (CaseRedacted, CaseApproved, CaseRejected, MemberChanged),
+    "ingest": (CaseRedacted, CaseApproved, CaseRejected, CommentRejected, MemberChanged),
     "redactor": (CaseUploaded, RedactionRequested, CaseWithdrawn),
-    "moderation": (CaseRedacted, CaseSubmitted, CaseWithdrawn, MemberChanged),
+    "moderation": (CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged),
     "feed": (CaseApproved, CaseWithdrawn, CommentAdded, MemberChanged),
 }
 """Who listens to what; provisioning grants exactly this."""

@@ -12,6 +12,7 @@ from services.moderation.domain import (
     BadBoxes,
     BoxFault,
     ClaimedByAnother,
+    CommentDecided,
     NotWaiting,
     PictureNotSeen,
     ProposalNotCovered,
@@ -32,6 +33,7 @@ from shared.web import Problem
 WITH_FACTS: list[Refusal] = [
     ClaimedByAnother(datetime(2026, 3, 1, tzinfo=UTC)),
     NotWaiting("approved"),
+    CommentDecided("kept"),
     StaleRevision(3),
     RedactionOutstanding(("p1",)),
     PictureNotSeen((0, 2)),

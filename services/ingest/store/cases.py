@@ -233,6 +233,20 @@ class Store:
 
         return await self._once.run(asked, comment.case_id, act)
 
+    async def erase_comment(self, case_id: str, comment_id: str) -> bool:
+        """Erase one comment, for everyone; False where it is gone already. Answers to it stay."""
+
+        async def act(session: Session) -> bool:
+            found = await self._comments.find_one_and_delete({"_id": comment_id, "case_id": case_id}, session=session)
+            if found is None:
+                return False
+            await self._cases.update_one({"_id": case_id}, {"$inc": {"comments": -1}}, session=session)
+            await self._outbox.add_tombstone(CommentAdded, comment_id, case_id, session)
+            await Once.erase_comment(self._mongo.db, case_id, comment_id, session)
+            return True
+
+        return await self._mongo.transaction(act)
+
     # -- other services ------------------------------------------------------------------------------------------
 
     async def take(self, case_id: str, act: Callable[[Case], bool]) -> bool:

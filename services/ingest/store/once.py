@@ -97,6 +97,12 @@ class Once:
         """Forget what was answered about a case; that the requests were made stays, so that none runs again."""
         await db["answers"].update_many({"case_id": case_id}, {"$unset": {"body": ""}}, session=session)
 
+    @staticmethod
+    async def erase_comment(db: Database, case_id: str, comment_id: str, session: Session) -> None:
+        """Forget a comment's words in the answer to whoever sent it; a repeat gets that answer without them."""
+        about = {"case_id": case_id, "body.comment_id": comment_id}
+        await db["answers"].update_many(about, {"$set": {"body.text": ""}}, session=session)
+
     def _document(self, asked: Asked, case_id: str, answer: Answer) -> Document:
         return {
             "_id": asked.id,

@@ -2,7 +2,7 @@
 
 `review` holds the aggregate and `facts` what it knows from events, `answers` what has to be answered about a picture,
 `second_moderator` which pictures need two moderators, `refusals` what the aggregate answers when a rule is broken,
-`audit` the hash chain of acts, `reasons` the fixed list of reason codes.
+`audit` the hash chain of acts, `comments` what is decided about comments, `reasons` the fixed list of reason codes.
 """
 
 from services.moderation.domain.audit import Act, ActKind, chain, verify_chain
@@ -17,12 +17,15 @@ from services.moderation.domain.refusals import (
     CaseUnknown,
     ClaimedByAnother,
     ClaimNeeded,
+    CommentDecided,
+    CommentUnknown,
     ConsentEnded,
     ConsentMissing,
     MarksUnanswered,
     NoFirstApproval,
     NotWaiting,
     OwnCase,
+    OwnComment,
     PictureNotSeen,
     PictureUnknown,
     PictureUnreadable,
@@ -70,6 +73,8 @@ __all__ = [
     "Claim",
     "ClaimNeeded",
     "ClaimedByAnother",
+    "CommentDecided",
+    "CommentUnknown",
     "ConsentEnded",
     "ConsentMissing",
     "Decision",
@@ -80,6 +85,7 @@ __all__ = [
     "NoFirstApproval",
     "NotWaiting",
     "OwnCase",
+    "OwnComment",
     "Picture",
     "PictureDecision",
     "PictureNotSeen",

@@ -51,6 +51,7 @@ def approval(
         ),
         approved_at=now,
         consent=submission.consent,
+        patient=submission.patient,
     )
 
 

@@ -35,6 +35,8 @@ class ActKind(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
+    COMMENT_KEPT = "comment_kept"
+    COMMENT_REJECTED = "comment_rejected"
 
 
 class Act(BaseModel):

@@ -112,6 +112,10 @@ class Facts(BaseModel):
         self.outgoing.append(Tombstone(event=CaseRejected, key=self.case_id))
         self.outgoing += [Tombstone(event=RedactionRequested, key=each) for each in sorted(picture_ids)]
 
+    def note(self, act: ActKind, moderator_id: str, detail: Detail) -> None:
+        """Note what a moderator did about something that belongs to the case, without a claim on it."""
+        self._act(act, moderator_id, detail=detail, claimed=False)
+
     def _act(
         self,
         act: ActKind,

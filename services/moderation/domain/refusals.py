@@ -28,6 +28,22 @@ class OwnCase(Refusal):
     """Nobody moderates a case of their own."""
 
 
+class CommentUnknown(Refusal):
+    """No such comment waits for moderation or was decided by it."""
+
+
+class OwnComment(Refusal):
+    """Nobody decides about a comment of their own."""
+
+
+class CommentDecided(Refusal):
+    """The comment was decided before, otherwise or by somebody else (`state` says how)."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the comment is {state}")
+        self.state = state
+
+
 class ClaimedByAnother(Refusal):
     """Another moderator holds the case until `expires_at` at least."""
 

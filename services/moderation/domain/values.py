@@ -20,6 +20,7 @@ from shared.events import (
     MarkAnswer,
     Marks,
     Note,
+    PatientFacts,
     QuestionKind,
     RedactionOutcome,
     RegionKind,
@@ -28,6 +29,7 @@ from shared.events import (
     RenditionSize,
     Specialty,
     SubmittedPicture,
+    TextFinding,
 )
 
 BY_HAND = "human"
@@ -71,6 +73,8 @@ class Submission(Value):
     text_version: int
     pictures: tuple[SubmittedPicture, ...]
     consent: ConsentFacts | None
+    findings: tuple[TextFinding, ...] = ()
+    patient: PatientFacts | None = None
 
     @classmethod
     def of(cls, event: CaseSubmitted) -> "Submission":

@@ -16,12 +16,15 @@ from services.moderation.domain import (
     CaseUnknown,
     ClaimedByAnother,
     ClaimNeeded,
+    CommentDecided,
+    CommentUnknown,
     ConsentEnded,
     ConsentMissing,
     MarksUnanswered,
     NoFirstApproval,
     NotWaiting,
     OwnCase,
+    OwnComment,
     PictureNotSeen,
     PictureUnknown,
     PictureUnreadable,
@@ -313,10 +316,40 @@ ANSWER_FAULTS = {
     ),
 }
 
+COMMENT_UNKNOWN = ProblemKind(
+    "comment-unknown",
+    404,
+    Text(en="No such comment", fr="Commentaire inconnu"),
+    Text(
+        en="No comment with this id waits for a decision. Take one from the list of comments.",
+        fr="Aucun commentaire portant cet identifiant n'attend de décision. Prenez-en un dans la liste.",
+    ),
+)
+COMMENT_DECIDED = ProblemKind(
+    "comment-decided",
+    409,
+    Text(en="The comment is already decided", fr="Le commentaire est déjà décidé"),
+    Text(
+        en="Another decision was made about this comment (state: {state}). Take another one from the list.",
+        fr="Une autre décision a été prise sur ce commentaire (état : {state}). Prenez-en un autre dans la liste.",
+    ),
+)
+OWN_COMMENT = ProblemKind(
+    "own-comment",
+    403,
+    Text(en="This is your own comment", fr="C'est votre propre commentaire"),
+    Text(
+        en="Nobody decides about their own comment. Leave it to a colleague.",
+        fr="Personne ne décide de son propre commentaire. Laissez-le à un collègue.",
+    ),
+)
+
 _SIMPLE: dict[type[Refusal], ProblemKind] = {
     CaseUnknown: CASE_UNKNOWN,
     CaseGone: CASE_WITHDRAWN,
     OwnCase: OWN_CASE,
+    OwnComment: OWN_COMMENT,
+    CommentUnknown: COMMENT_UNKNOWN,
     ClaimNeeded: CLAIM_NEEDED,
     PictureUnknown: PICTURE_UNKNOWN,
     PictureUnreadable: PICTURE_UNREADABLE,
@@ -335,6 +368,8 @@ def problem_of(refusal: Refusal, case_id: str) -> Problem | RequestValidationErr
             return CASE_CLAIMED(expires_at=expires_at.isoformat(timespec="seconds"))
         case NotWaiting(state=state):
             return CASE_NOT_WAITING(state=state)
+        case CommentDecided(state=state):
+            return COMMENT_DECIDED(state=state)
         case StaleRevision(current=current):
             return REVISION_STALE(current_revision=current)
         case RedactionOutstanding(picture_ids=picture_ids):

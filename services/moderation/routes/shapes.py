@@ -30,6 +30,7 @@ from shared.events import (
     LeftReason,
     MarkAnswer,
     Marks,
+    PatientFacts,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -38,6 +39,7 @@ from shared.events import (
     RenditionSize,
     Specialty,
 )
+from shared.findings import FindingShown, shown
 from shared.notes import NoteShown, in_words
 from shared.questions import MarksGiven, check_reason
 
@@ -194,7 +196,11 @@ class RoundShown(BaseModel):
 
 
 class CaseShown(BaseModel):
-    """Everything that its moderator needs to decide a case. Who wrote it is not part of it."""
+    """Everything that its moderator needs to decide a case. Who wrote it is not part of it.
+
+    `findings`: words that may identify somebody, which the author has seen pointed out and kept. `patient`: what the
+    author tells of the patient, generalised; it is published with the case.
+    """
 
     case_id: str
     version: int
@@ -203,6 +209,8 @@ class CaseShown(BaseModel):
     language: Language
     title: str
     body: str
+    findings: list[FindingShown]
+    patient: PatientFacts | None
     consent: ConsentFacts | None
     claim: ClaimShown
     pictures: list[PictureShown]
@@ -222,6 +230,8 @@ class CaseShown(BaseModel):
             language=review.submission.language,
             title=title,
             body=body,
+            findings=shown(review.submission.findings),
+            patient=review.submission.patient,
             consent=review.submission.consent,
             claim=ClaimShown.of(review.case_id, review.claim),
             pictures=_pictures(review, review.claim),
@@ -280,7 +290,7 @@ class AuditShown(BaseModel):
 
 
 def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
-    shown = []
+    pictures = []
     for submitted, picture in review.submitted_pictures():
         awaited = max(submitted.revision, picture.requested)
         said = claim.decisions.get(picture.picture_id)
@@ -306,7 +316,7 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
             )
             for frame in picture.frames
         ]
-        shown.append(
+        pictures.append(
             PictureShown(
                 picture_id=picture.picture_id,
                 kind=submitted.kind,
@@ -322,4 +332,4 @@ def _pictures(review: Review, claim: Claim) -> list[PictureShown]:
                 frames=frames,
             )
         )
-    return shown
+    return pictures

@@ -75,13 +75,14 @@ class Reviews:
         the case, and whatever `act` raises (then nothing has changed). `act` may run more than once.
         """
 
-        async def write(session: Session) -> T:
-            found = await self._reviews.find_one({"_id": case_id}, session=session)
-            if found is None:
-                raise CaseUnknown
-            return await self._write(found, self._review(found), act, session)
+        return await self._mongo.transaction(lambda session: self.change_within(session, case_id, act))
 
-        return await self._mongo.transaction(write)
+    async def change_within(self, session: Session, case_id: str, act: Callable[[Review], T]) -> T:
+        """`change`, as a part of a transaction that writes more than the review."""
+        found = await self._reviews.find_one({"_id": case_id}, session=session)
+        if found is None:
+            raise CaseUnknown
+        return await self._write(found, self._review(found), act, session)
 
     async def absorb(self, ce_id: str, case_id: str, fact: Callable[[Review], None]) -> None:
         """Let an event change a review, once: the event's id is noted in the same transaction."""
@@ -120,7 +121,7 @@ class Reviews:
             "first_approved_by": {"$ne": moderator_id},
         }
         if cursor:
-            queued_at, case_id = _place(cursor)
+            queued_at, case_id = place_of(cursor)
             claimable["$or"] = [
                 {"queued_at": {"$gt": queued_at}},
                 {"queued_at": queued_at, "_id": {"$gt": case_id}},
@@ -133,7 +134,7 @@ class Reviews:
         )
         items = [{"case_id": each["_id"], "submitted_at": each["queued_at"], **each["summary"]} for each in found]
         more = len(items) > limit
-        return items[:limit], _cursor(items[limit - 1]) if more else None
+        return items[:limit], cursor_of(items[limit - 1]["submitted_at"], items[limit - 1]["case_id"]) if more else None
 
     async def audit(self, case_id: str) -> AuditTrail:
         """The case's audit records, verified. Raises CaseUnknown."""
@@ -211,17 +212,19 @@ def _document(review: Review, body: Document, head: Head, now: datetime, before:
     }
 
 
-def _cursor(item: Document) -> str:
-    place = json.dumps([item["submitted_at"].isoformat(), item["case_id"]])
+def cursor_of(at: datetime, id_: str) -> str:
+    """Where a page ends, as the client gives it back."""
+    place = json.dumps([at.isoformat(), id_])
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
+def place_of(cursor: str) -> tuple[datetime, str]:
+    """What `cursor_of` was given. Raises CursorMalformed."""
     try:
-        queued_at, case_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        moment = datetime.fromisoformat(queued_at)
+        at, id_ = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        moment = datetime.fromisoformat(at)
     except (ValueError, TypeError) as error:
         raise CursorMalformed(cursor) from error
-    if not isinstance(case_id, str) or moment.tzinfo is None:
+    if not isinstance(id_, str) or moment.tzinfo is None:
         raise CursorMalformed(cursor)
-    return moment, case_id
+    return moment, id_
