@@ -4,6 +4,7 @@ One index, on the terms of entries and their order (`domain.directory`). A searc
 thing that is asked for, already in order, and looks at the rest in each entry, at most `MOST_EXAMINED` of them.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Collection as Ids
@@ -17,10 +18,9 @@ from services.identity.domain.profile import Diploma, DiplomaKind, OwnSkill, Par
 from shared.events import Specialty
 from shared.mongo import Database, Document, Session
 
-MOST_EXAMINED = 20_000
-"""Entries that one page may look at. Where they do not fill it, the page is short and the cursor leads on."""
-MOST_COUNTED = 2_000
-"""Above this a thing is common, and which of two common things is rarer is no matter."""
+MOST_EXAMINED = 5_000
+"""Entries that one page may look at. Where they do not fill it, the page is short and the cursor leads on. Of things
+that more members have, it is no matter which is rarer: no more are counted."""
 COUNTS_KEPT_S = 60.0
 COUNTS_KEPT = 10_000
 _INDEX = "terms"
@@ -77,35 +77,38 @@ class Directory:
         """
         if not needs:
             return Page([], None)
-        rarest = await self._rarest(needs)
-        first: Document = {"terms": {"$in": needs[rarest].terms}}
-        if after is not None:
-            first["order"] = {"$gt": after}
+        rarest, so_many = await self._rarest(needs)
+        places: Document = {} if after is None else {"$gt": after}
+        wanted: Document = {"terms": {"$in": needs[rarest].terms}}
         rest: list[Document] = [_condition(need) for n, need in enumerate(needs) if n != rarest or not need.whole]
+        end = None
+        if rest and so_many >= MOST_EXAMINED:
+            end = await self._end_of_look(wanted | ({"order": places} if places else {}))
+            places |= {} if end is None else {"$lte": end}
         if hidden:
             rest.append({"_id": {"$nin": list(hidden)}})
-        pipeline: list[Document] = [{"$match": first}, {"$sort": {"order": 1}}, {"$limit": MOST_EXAMINED}]
-        pipeline += [{"$match": {"$and": rest}}] if rest else []
-        pipeline += [{"$limit": limit + 1}, {"$project": {"words": 0, "codes": 0, "terms": 0}}]
-        found = await self._entries.aggregate(pipeline, hint=_INDEX, batchSize=limit + 2).to_list(limit + 1)
+        wanted |= ({"order": places} if places else {}) | ({"$and": rest} if rest else {})
+        found = await self._entries.find(
+            wanted, {"card": 1, "order": 1}, sort=[("order", 1)], limit=limit + 1, batch_size=limit + 2, hint=_INDEX
+        ).to_list(limit + 1)
         if len(found) > limit:
             return Page(found[:limit], found[limit - 1]["order"])
-        return Page(found, await self._end_of_look(first) if rest else None)
+        return Page(found, end)
 
-    async def _end_of_look(self, first: Document) -> int | None:
-        """Where looking stopped because it had to; None: everybody was looked at."""
-        last = self._entries.find(
-            first, {"order": 1, "_id": 0}, sort=[("order", 1)], skip=MOST_EXAMINED - 1, limit=2, hint=_INDEX
-        )
-        found = await last.to_list(2)
+    async def _end_of_look(self, wanted: Document) -> int | None:
+        """The place behind which one page does not look; None: there are not so many."""
+        found = await self._entries.find(
+            wanted, {"order": 1, "_id": 0}, sort=[("order", 1)], skip=MOST_EXAMINED - 1, limit=2, hint=_INDEX
+        ).to_list(2)
         return found[0]["order"] if len(found) == 2 else None
 
-    async def _rarest(self, needs: Sequence[Need]) -> int:
-        """The number of the need that fewest members can have."""
-        if len(needs) == 1:
-            return 0
-        counts = [await self._count(need) for need in needs]
-        return counts.index(min(counts))
+    async def _rarest(self, needs: Sequence[Need]) -> tuple[int, int]:
+        """The number of the need that fewest members can have, and how many can, as far as they are counted."""
+        if len(needs) == 1 and needs[0].whole:
+            return 0, 0
+        counts = await asyncio.gather(*(self._count(need) for need in needs))
+        fewest = min(counts)
+        return counts.index(fewest), fewest
 
     async def _count(self, need: Need) -> int:
         terms = tuple(need.terms)
@@ -113,7 +116,7 @@ class Directory:
         now = time.monotonic()
         if known is not None and known[0] > now:
             return known[1]
-        found = await self._entries.count_documents({"terms": {"$in": list(terms)}}, limit=MOST_COUNTED, hint=_INDEX)
+        found = await self._entries.count_documents({"terms": {"$in": list(terms)}}, limit=MOST_EXAMINED, hint=_INDEX)
         self._counted[terms] = (now + COUNTS_KEPT_S, found)
         self._counted.move_to_end(terms)
         if len(self._counted) > COUNTS_KEPT:
