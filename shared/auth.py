@@ -11,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import httpx
@@ -19,9 +19,19 @@ import jwt
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from shared.events import MemberChanged, MemberStatus, Profession, Role, Specialty
+from shared.auth_problems import (
+    ACCOUNT_SUSPENDED,
+    ACCOUNT_UNVERIFIED,
+    KEYS_AWAY,
+    PROFESSIONALS_ONLY,
+    ROLE_MISSING,
+    SECOND_FACTOR_NEEDED,
+    SIGN_IN_AGAIN,
+    SIGN_IN_NEEDED,
+    TOKEN_REFUSED,
+)
+from shared.events import STAFF_ROLES, MemberChanged, MemberStatus, Profession, Role, Specialty
 from shared.rights import Access, needs
-from shared.web.problems import ProblemKind, Text
 
 if TYPE_CHECKING:  # The redactor installs no MongoDB driver.
     from shared.mongo import Database, Session
@@ -34,71 +44,10 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068), not a secret
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
 MAX_TOKEN_CHARACTERS = 4096
 LEEWAY_S = 10
-
-SIGN_IN_NEEDED = ProblemKind(
-    "sign-in-needed",
-    401,
-    Text(en="Please sign in", fr="Veuillez vous connecter"),
-    Text(
-        en="Sign in and send the access token as 'Authorization: Bearer …'.",
-        fr="Connectez-vous et envoyez le jeton d'accès sous la forme « Authorization: Bearer … ».",
-    ),
-)
-TOKEN_REFUSED = ProblemKind(
-    "token-refused",
-    401,
-    Text(en="Your sign-in is no longer valid", fr="Votre connexion n'est plus valable"),
-    Text(
-        en="The access token is expired or was not issued for this platform. Sign in again.",
-        fr="Le jeton d'accès a expiré ou n'a pas été émis pour cette plateforme. Reconnectez-vous.",
-    ),
-)
-ACCOUNT_UNVERIFIED = ProblemKind(
-    "account-unverified",
-    403,
-    Text(en="Your profession is not verified yet", fr="Votre profession n'est pas encore vérifiée"),
-    Text(
-        en="Only verified health professionals take part. Wait until your profession has been verified.",
-        fr="Seuls les professionnels de santé vérifiés participent. Attendez que votre profession soit vérifiée.",
-    ),
-)
-ACCOUNT_SUSPENDED = ProblemKind(
-    "account-suspended",
-    403,
-    Text(en="Your account is suspended", fr="Votre compte est suspendu"),
-    Text(
-        en="This account may not take part for now. Write to the administrators if you think this is a mistake.",
-        fr="Ce compte ne peut pas participer pour l'instant. Écrivez aux administrateurs si c'est une erreur.",
-    ),
-)
-PROFESSIONALS_ONLY = ProblemKind(
-    "professionals-only",
-    403,
-    Text(en="For health professionals only", fr="Réservé aux professionnels de santé"),
-    Text(
-        en="Only health professionals and students of these professions see this. Your account is another kind.",
-        fr="Seuls les professionnels de santé et les étudiants de ces professions y ont accès. Votre compte est d'un "
-        "autre type.",
-    ),
-)
-ROLE_MISSING = ProblemKind(
-    "role-missing",
-    403,
-    Text(en="Your account does not have this role", fr="Votre compte n'a pas ce rôle"),
-    Text(
-        en="This needs the role {role}. Ask an administrator if it should be yours.",
-        fr="Il faut pour cela le rôle {role}. Adressez-vous à un administrateur s'il devrait être le vôtre.",
-    ),
-)
-KEYS_AWAY = ProblemKind(
-    "identity-unavailable",
-    503,
-    Text(en="Sign-ins cannot be checked now", fr="Les connexions ne peuvent pas être vérifiées"),
-    Text(
-        en="The identity service is away for the moment. Try again in a few seconds.",
-        fr="Le service d'identité est momentanément absent. Réessayez dans quelques secondes.",
-    ),
-)
+RECENT_S = 600
+"""What opens or closes an account wants a proof that is no older."""
+STEP_UP = 'Bearer realm="consilium", error="insufficient_user_authentication"'
+"""The challenge of RFC 9470, to be completed by what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +77,20 @@ class MemberState:
 
 @dataclass(frozen=True, slots=True)
 class Principal(MemberState):
-    """A member whom a valid token proves to be the caller of this request."""
+    """A member whom a valid token proves to be the caller of this request.
 
-    @classmethod
-    def seen_as(cls, state: MemberState) -> "Principal":
-        return cls(
-            state.member_id,
-            state.version,
-            state.status,
-            state.roles,
-            state.profession,
-            state.pseudonym,
-            state.specialty,
-        )
+    `mfa`: signed in with two factors (RFC 8176). `session_id` and `authenticated_at` (seconds since 1970): of the
+    sign-in from which the token comes.
+    """
+
+    mfa: bool = False
+    session_id: str | None = None
+    authenticated_at: float = 0.0
+
+    def seen_as(self, state: MemberState) -> "Principal":
+        """The same caller and sign-in, as the local record knows the member."""
+        known = {name: getattr(state, name) for name in MemberState.__slots__}
+        return replace(self, **known)
 
 
 class TokenRefused(Exception):
@@ -234,13 +184,20 @@ class TokenVerifier:
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=self._issuer,
-                leeway=LEEWAY_S,
-                # PyJWT reads the system clock for exp: a second look with ours below.
-                options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+                # PyJWT knows the system's clock only: times are looked at by ours, below.
+                options={
+                    "require": REQUIRED_CLAIMS,
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
-            expires = float(claims["exp"])
+            expires = _seconds(claims["exp"])
             if expires <= self._now():
                 raise TokenRefused("expired")
+            if max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0))) > self._now() + LEEWAY_S:
+                raise TokenRefused("not valid yet")
             principal = Principal(
                 member_id=claims["sub"],
                 version=int(claims["member_version"]),
@@ -249,6 +206,9 @@ class TokenVerifier:
                 profession=_optional(Profession, claims.get("profession")),
                 pseudonym=str(claims["pseudonym"]),
                 specialty=_optional(Specialty, claims.get("specialty")),
+                mfa="mfa" in _texts(claims.get("amr", [])),
+                session_id=_optional(str, claims.get("sid")),
+                authenticated_at=_seconds(claims.get("auth_time", 0)),
             )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise TokenRefused(f"{type(error).__name__}: {error}") from error
@@ -280,6 +240,20 @@ class TokenVerifier:
 
 def _optional(kind: Callable[[str], T], value: str | None) -> T | None:
     return None if value is None else kind(value)
+
+
+def _seconds(claim: Any) -> float:
+    """A NumericDate (RFC 7519): a number, and neither a text nor a truth value that would pass for one."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        raise TypeError("not a number of seconds")
+    return float(claim)
+
+
+def _texts(claim: Any) -> list[str]:
+    """A claim that has to be a list of texts: `in` would find a part of a text that is none."""
+    if not isinstance(claim, list) or not all(isinstance(one, str) for one in claim):
+        raise TypeError("not a list of texts")
+    return claim
 
 
 def _public_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
@@ -364,11 +338,22 @@ class Guard:
     """The dependencies that let a request through: `Depends(guard.verified)`.
 
     `status_of` (usually `Members.state`) gives the local record, which wins over the token when it is as new.
+    `session_open` tells whether a session has not been ended; only identity knows, elsewhere a token outlives its
+    session by ten minutes at most.
     """
 
-    def __init__(self, verifier: TokenVerifier, status_of: StatusOf | None = None) -> None:
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        status_of: StatusOf | None = None,
+        *,
+        session_open: Callable[[str], Awaitable[bool]] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._verifier = verifier
         self._status_of = status_of
+        self._session_open = session_open
+        self._now = now
 
     @needs(Access.SIGNED_IN)
     async def signed_in(self, request: Request, credentials: Credentials) -> Principal:
@@ -383,10 +368,13 @@ class Guard:
             raise TOKEN_REFUSED(headers={"WWW-Authenticate": challenge}) from refusal
         except KeysAway as away:
             raise KEYS_AWAY(headers={"Retry-After": "5"}) from away
+        if self._session_open and principal.session_id and not await self._session_open(principal.session_id):
+            challenge = 'Bearer realm="consilium", error="invalid_token"'
+            raise TOKEN_REFUSED(headers={"WWW-Authenticate": challenge})
         if self._status_of is not None:
             local = await self._status_of(principal.member_id)
             if local is not None and local.version >= principal.version:
-                principal = Principal.seen_as(local)
+                principal = principal.seen_as(local)
         request.state.member_id = principal.member_id
         return principal
 
@@ -401,16 +389,33 @@ class Guard:
         return principal
 
     def role(self, role: Role) -> Callable[..., Awaitable[Principal]]:
-        """Dependency: a verified account that has `role`. 403 `role-missing` for others."""
+        """Dependency: a verified account that has `role`. 403 `role-missing` for others.
+
+        Who decides about others (STAFF_ROLES) has signed in with two factors: else 401 `second-factor-needed`, with
+        the challenge of RFC 9470.
+        """
 
         @needs(Access(role.value))
         async def with_role(request: Request, credentials: Credentials) -> Principal:
             principal = await self._active(request, credentials)
             if role not in principal.roles:
                 raise ROLE_MISSING(role=role.value)
+            if role in STAFF_ROLES and not principal.mfa:
+                raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
             return principal
 
         return with_role
+
+    @needs(Access.SIGNED_IN)
+    async def just_signed_in(self, request: Request, credentials: Credentials) -> Principal:
+        """Anyone who has proved within the last minutes who they are: for what opens or closes an account.
+
+        401 `sign-in-again` otherwise, with the challenge of RFC 9470.
+        """
+        principal = await self.signed_in(request, credentials)
+        if self._now() - principal.authenticated_at > RECENT_S:
+            raise SIGN_IN_AGAIN(headers={"WWW-Authenticate": f'{STEP_UP}, max_age="{RECENT_S}"'})
+        return principal
 
     async def _active(self, request: Request, credentials: Credentials) -> Principal:
         principal = await self.signed_in(request, credentials)

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
 from services.identity.domain.brakes import Brake
-from shared.events import MemberChanged
+from shared.events import MemberChanged, MemberStatus
+from tests.memory_sessions import MemorySessions
+
+_SHUT = (MemberStatus.SUSPENDED, MemberStatus.LEFT)
 
 
 class MemoryAccounts:
@@ -14,6 +17,7 @@ class MemoryAccounts:
 
     def __init__(self) -> None:
         self.kept: dict[str, Account] = {}
+        self.sessions = MemorySessions()
         self.told: list[MemberChanged] = []
 
     async def add(self, account: Account) -> None:
@@ -28,15 +32,26 @@ class MemoryAccounts:
     async def change(self, member_id: str, move: Callable[[Account], Account]) -> Account:
         if member_id not in self.kept:
             raise AccountUnknown(member_id)
-        moved = move(self.kept[member_id])
+        before = self.kept[member_id]
+        moved = move(before)
         self.kept[member_id] = moved
         self.told.append(moved.changed())
+        if moved.status in _SHUT and before.status not in _SHUT:
+            await self.sessions.end_all(member_id)
         return moved
 
     async def replace_hash(self, member_id: str, old: str, new: str) -> None:
         account = self.kept[member_id]
         if account.password_hash == old:
             self.kept[member_id] = replace(account, password_hash=new)
+
+    async def set_password(self, member_id: str, password_hash: str, *, but_session: str | None) -> None:
+        self.kept[member_id] = replace(self.kept[member_id], password_hash=password_hash)
+        await self.sessions.end_all(member_id, but=but_session)
+
+    async def pseudonym_taken(self, pseudonym: str) -> bool:
+        wanted = pseudonym_key(pseudonym)
+        return any(pseudonym_key(account.pseudonym) == wanted for account in self.kept.values())
 
     async def by_email(self, email: str) -> Account | None:
         return next((account for account in self.kept.values() if account.email == email), None)

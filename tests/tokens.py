@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.identity.store.keys import SigningKey
 from shared.auth import TokenVerifier
+from shared.events import STAFF_ROLES
 
 ISSUER = "consilium-identity"
 AUDIENCE = "consilium"
@@ -23,8 +24,12 @@ class TokenMaker:
         self.fetched = 0
 
     def token(self, member_id: str = "member-1", headers: dict[str, Any] | None = None, **changes: Any) -> str:
-        """A token of a verified member; `changes` replace claims, a claim set to None is left out."""
+        """A token of a verified member; `changes` replace claims, a claim set to None is left out.
+
+        Who has a role that decides about others has signed in with two factors, unless `amr` says otherwise.
+        """
         now = int(time.time())
+        staff = STAFF_ROLES & set(changes.get("roles") or ())
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -37,6 +42,9 @@ class TokenMaker:
             "profession": "physician",
             "pseudonym": "Dr Test",
             "member_version": 2,
+            "sid": "session-1",
+            "amr": ["pwd", "otp", "mfa"] if staff else ["pwd"],
+            "auth_time": now,
             **changes,
         }
         kept = {name: value for name, value in claims.items() if value is not None}

@@ -15,7 +15,20 @@ from deploy.local.processes import PlatformError
 
 DATA = Path(".data")
 # What `clean-data` removes: what we made there ourselves, by name. Downloads and weights stay.
-OURS = ("kafka", "mongo", "s3", "gateway", "run", "logs", "env", "secrets", "demo", "addresses.json", "accounts.json")
+OURS = (
+    "kafka",
+    "mongo",
+    "s3",
+    "gateway",
+    "mail",
+    "run",
+    "logs",
+    "env",
+    "secrets",
+    "demo",
+    "addresses.json",
+    "accounts.json",
+)
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where data, logs and secrets live.")]
@@ -124,6 +137,14 @@ def provision() -> None:
 
     provision_from_environment()
     typer.echo("Topics, rights, users and buckets are as the code wants them.")
+
+
+@cli.command()
+def mail(data_dir: DataDir = DATA, to: Annotated[str, typer.Option(help="Only to this address.")] = "") -> None:
+    """Show the newest letter that the catcher of mail has kept."""
+    from deploy.local.mail import show_last
+
+    show_last(data_dir / "mail", to)
 
 
 @cli.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

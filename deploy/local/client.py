@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+import pyotp
 from PIL import Image, ImageDraw
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Account:
     email: str
     password: str
     pseudonym: str
+    totp: str = ""
+    """The secret of the authenticator app, for who has one."""
 
 
 class Person:
@@ -67,6 +70,7 @@ class Person:
         )
         self.member: Json = {}
         self._account: Account | None = None
+        self._refresh_token = ""
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +82,12 @@ class Person:
         self._http.close()
 
     def sign_in(self, account: Account) -> Self:
-        """Sign in, and again by itself whenever the token has expired."""
+        """Sign in, with a code of the authenticator app where there is one; a token that expires is exchanged."""
         given = {"email": account.email, "password": account.password}
         response = self._http.post("/api/identity/sessions", json=given)
+        if response.status_code == httpx.codes.ACCEPTED:
+            given = {"ticket": response.json()["ticket"], "code": next_code(account.totp)}
+            response = self._http.post("/api/identity/sessions/second-factor", json=given)
         if response.is_error:
             raise Refused(response)
         self.use(response.json())
@@ -91,6 +98,18 @@ class Person:
         """Go on with the answer of a sign-in."""
         self._http.headers["authorization"] = f"Bearer {session['access_token']}"
         self.member = session.get("member", {})
+        self._refresh_token = session.get("refresh_token") or ""
+
+    def refresh(self) -> None:
+        """Exchange the refresh token; where the session has ended, sign in again. Raises Refused."""
+        given = {"refresh_token": self._refresh_token}
+        response = self._http.post("/api/identity/sessions/refresh", json=given)
+        if response.is_error and self._account:
+            self.sign_in(self._account)
+        elif response.is_error:
+            raise Refused(response)
+        else:
+            self.use(response.json())
 
     def raw(
         self,
@@ -102,11 +121,11 @@ class Person:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One request, whatever the answer; a second one after signing in again where the token has expired."""
+        """One request, whatever the answer; a second one with fresh tokens where the access token has expired."""
         address = f"/api/{service}{path}"
         response = self._http.request(method, address, json=json, content=content, headers=dict(headers or {}))
-        if response.status_code == httpx.codes.UNAUTHORIZED and self._account:
-            self.sign_in(self._account)
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._refresh_token and _expired(response):
+            self.refresh()
             response = self._http.request(method, address, json=json, content=content, headers=dict(headers or {}))
         return response
 
@@ -320,6 +339,25 @@ class Person:
     def _json(answer: Any) -> Json:
         assert isinstance(answer, dict), answer
         return answer
+
+
+_used_steps: dict[str, int] = {}
+
+
+def next_code(secret: str) -> str:
+    """A code of the authenticator app that was not given yet; a code serves once.
+
+    The server takes the next time step's code as well, so that two sign-ins in a row need no waiting.
+    """
+    step = max(int(time.time()) // 30, _used_steps.get(secret, 0) + 1)
+    wait_until("a code that was not given yet", lambda: step <= int(time.time()) // 30 + 1)
+    _used_steps[secret] = step
+    return pyotp.TOTP(secret).generate_otp(step)
+
+
+def _expired(response: httpx.Response) -> bool:
+    """Whether a refusal is about the token, and not about what its bearer has proved."""
+    return str(response.json().get("type", "")).endswith(":token-refused")
 
 
 def _today() -> str:

@@ -1,5 +1,6 @@
 """`make demo`: starts everything, walks a real case through, shows where to look, and stays until Ctrl-C."""
 
+import base64
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from deploy.local.client import Account, Person, Refused, TookTooLong
+from deploy.local.client import Account, Refused, TookTooLong
 from deploy.local.credentials import write_private
 from deploy.local.platform import Platform
 from deploy.local.ports import PortMode
@@ -107,33 +108,51 @@ def people(platform: Platform, path: Path) -> Cast:
                 "email": f"{part}@demo.invalid",
                 "password": secrets.token_urlsafe(18),
                 "pseudonym": who["pseudonym"],
+                "totp": new_totp_secret() if "role" in who else "",
             }
             for part, who in PEOPLE.items()
         }
         write_private(path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
     cast = {part: Account(**stored[part]) for part in PEOPLE}
+    known = _known_addresses(platform)
     for part, account in cast.items():
-        with Person(platform.gateway_url) as stranger:
-            try:
-                stranger.sign_in(account)
-            except Refused:
-                create_member(platform, account.email, account.password, PEOPLE[part])
+        if account.email not in known:
+            create_member(platform, account.email, account.password, PEOPLE[part], totp=account.totp)
     return Cast(**cast)
 
 
+def new_totp_secret() -> str:
+    """The secret of an authenticator app: 160 random bits in base32."""
+    return base64.b32encode(secrets.token_bytes(20)).decode()
+
+
 def create_member(
-    platform: Platform, email: str, password: str, who: Mapping[str, str], *, verified: bool = True
+    platform: Platform, email: str, password: str, who: Mapping[str, str], *, verified: bool = True, totp: str = ""
 ) -> None:
     """Make a member with identity's own command line.
 
-    `who`: pseudonym, profession, specialty and, for a moderator, role. Raises CalledProcessError where it refuses.
+    `who`: pseudonym, profession, specialty and, for a moderator, role; `totp`: the secret of the authenticator app
+    that a moderator has to have. Raises CalledProcessError where it refuses.
     """
-    words = [sys.executable, "-m", "services.identity", "create-member", "--email", email, "--password-stdin"]
+    words = ["create-member", "--email", email, "--password-stdin"]
     for name, value in {"country": "FR", **who}.items():
         words += [f"--{name}", value]
     words += ["--verified"] if verified else []
+    words += ["--totp-stdin"] if totp else []
+    _identity(platform, words, given=f"{password}\n{totp}\n")
+
+
+def _known_addresses(platform: Platform) -> set[str]:
+    """The addresses of all members there are."""
+    lines = _identity(platform, ["list-members", "--json"]).splitlines()
+    return {json.loads(line)["email"] for line in lines}
+
+
+def _identity(platform: Platform, words: list[str], given: str = "") -> str:
     environment = os.environ | platform.service_env("identity")
-    subprocess.run(words, input=password, env=environment, cwd=ROOT, text=True, check=True, capture_output=True)
+    command = [sys.executable, "-m", "services.identity", *words]
+    done = subprocess.run(command, input=given, env=environment, cwd=ROOT, text=True, check=True, capture_output=True)
+    return done.stdout
 
 
 def _tell(platform: Platform, walked: Walked, data_dir: Path, story: Story) -> None:

@@ -28,6 +28,7 @@ from deploy.local.credentials import Credentials, write_private
 from deploy.local.downloads import ROOT
 from deploy.local.gateway import Gateway
 from deploy.local.kafka import Kafka
+from deploy.local.mail import Mail
 from deploy.local.mongo import Mongo
 from deploy.local.ports import HOST, PortMode
 from deploy.local.processes import Child, PlatformError, Processes, family, resident_mb, wait_until
@@ -42,13 +43,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 PORTS_OF_PART = {
     "kafka": ("kafka", "kafka-controller"),
     "mongo": ("mongo",),
+    "mail": ("mail",),
     "s3": tuple(name for name in port_choice.FIXED if name.startswith("s3")),
 }
 _PART_DEADLINE_S = 120.0
 _SERVICE_DEADLINE_S = 120.0
 # First open requests end, then handlers in work: up to SHUTDOWN_GRACE_S (30 s) each.
 _SERVICE_GRACE_S = 65.0
-_GRACE_S = {"kafka": 20.0, "mongo": 20.0, "gateway": 3.0}
+_GRACE_S = {"kafka": 20.0, "mongo": 20.0, "gateway": 3.0, "mail": 3.0}
 _S3_GRACE_S = 2.0  # it has shut its volumes by then, and would wait 15 s more for a connection to itself
 
 
@@ -218,6 +220,14 @@ class Platform:
         """End the service as an orchestrator would: SIGTERM, then SIGKILL after its grace."""
         self._stop([name])
 
+    def start_part(self, name: str) -> Child:
+        """Start one part of the platform that was stopped: `mail`, `kafka` …"""
+        return self._start_part(name, self._parts()[name])
+
+    def stop_part(self, name: str) -> None:
+        """End one part of the platform, as its failure would."""
+        self._stop([name])
+
     def kill_service(self, name: str) -> None:
         """SIGKILL for the service and its workers: what a crash does."""
         self.processes.kill(name)
@@ -247,11 +257,12 @@ class Platform:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Name -> URL of the gateway, each service and the object store; host:port of Kafka and MongoDB."""
+        """Name -> URL of the gateway, each service and the object store; host:port of the others."""
         where = self.where()
         own = {name: f"http://{HOST}:{self.ports[name]}" for name in ("gateway", *SERVICES)}
         scheme = "https" if where.s3_secure else "http"
-        return {**own, "kafka": where.kafka, "mongo": where.mongo, "s3": f"{scheme}://{where.s3}"}
+        mail = {"mail": f"{HOST}:{self.ports['mail']}"} if self.kind == "embedded" else {}
+        return {**own, **mail, "kafka": where.kafka, "mongo": where.mongo, "s3": f"{scheme}://{where.s3}"}
 
     def where(self) -> Addresses:
         """The platform's addresses in the form that services get them."""
@@ -271,7 +282,8 @@ class Platform:
     def service_env(self, name: str) -> dict[str, str]:
         """The variables of one service, secrets included, as its process gets them."""
         weights = Path(os.environ.get("REDACTOR_WEIGHTS_DIR", WEIGHTS))
-        base = service_processes.environment_of(name, self.where(), self.ports, self.credentials, weights)
+        catcher = self.ports["mail"] if self.kind == "embedded" else None
+        base = service_processes.environment_of(name, self.where(), self.ports, self.credentials, weights, catcher)
         return base | self._overrides.get(name, {})
 
     def provision_settings(self) -> ProvisionSettings:
@@ -344,6 +356,7 @@ class Platform:
             "mongo": Mongo(
                 self.data_dir / "mongo", self.ports, secret("admin_mongo_password"), secret("mongo_cluster_key")
             ),
+            "mail": Mail(self.data_dir / "mail", self.ports),
             "s3": S3(self.data_dir / "s3", self.ports, s3_secrets, secret("s3_internal_key")),
         }
 

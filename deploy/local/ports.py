@@ -22,6 +22,7 @@ FIXED: dict[str, tuple[int, str]] = {
     "moderation": (8103, "MODERATION_PORT"),
     "feed": (8104, "FEED_PORT"),
     "redactor": (8105, "REDACTOR_PORT"),
+    "mail": (1025, "MAIL_PORT"),
     "kafka": (9092, "KAFKA_PORT"),
     "kafka-controller": (9093, "KAFKA_CONTROLLER_PORT"),
     "mongo": (27017, "MONGO_PORT"),

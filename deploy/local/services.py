@@ -1,5 +1,6 @@
 """The five services as processes of this machine: what each gets told, and whether it can do its work."""
 
+import json
 import os
 import shlex
 import sys
@@ -30,9 +31,14 @@ class Addresses:
 
 
 def environment_of(
-    service: str, where: Addresses, ports: Mapping[str, int], credentials: Credentials, weights: Path
+    service: str,
+    where: Addresses,
+    ports: Mapping[str, int],
+    credentials: Credentials,
+    weights: Path,
+    catcher: int | None = None,
 ) -> dict[str, str]:
-    """The variables of one service: its own credentials and no other's.
+    """The variables of one service: its own credentials and no other's. `catcher`: the port of the catcher of mail.
 
     Variables of ours with the service's prefix (`REDACTOR_WORKERS=1 make up`) reach it too.
     """
@@ -57,7 +63,12 @@ def environment_of(
     if service in WRAPPING_KEYS:
         settings["wrapping_key_file"] = str(credentials.key_file(WRAPPING_KEYS[service]))
     if service == "identity":
+        gateway = f"localhost:{ports['gateway']}"  # the name that passkeys know this machine by
         settings["signing_key_file"] = str(credentials.path("identity_signing_key.pem"))
+        settings["links_url"] = f"http://{HOST}:{ports['gateway']}/api/identity"
+        settings["passkey_origins"] = json.dumps([f"http://{gateway}"])
+        if catcher is not None:
+            settings |= {"smtp_host": HOST, "smtp_port": str(catcher), "smtp_security": "none"}
     if service == "ingest":
         # What patients are told; a real deployment names its own (docs/operations.md).
         settings["public_url"] = f"http://{HOST}:{ports['gateway']}"

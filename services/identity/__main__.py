@@ -6,9 +6,10 @@ now, it does so at its next start. Passwords come from standard input or are mad
 
 import asyncio
 import json
+import re
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, NoReturn, TypeVar
 
@@ -29,13 +30,19 @@ from services.identity.domain.account import (
     normalise_email,
     normalise_pseudonym,
 )
+from services.identity.domain.factors import TOTP_FIELD, Totp, new_totp_secret, totp_uri
+from services.identity.domain.letters import Letter
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
+from services.identity.store.factors import FactorStore
+from services.identity.store.mails import Mails
 from services.identity.store.passwords import Passwords
+from services.identity.store.sessions import Sessions
 from shared import log
 from shared.blobs import CREDENTIALS, Blobs
 from shared.errors import NotNow, WrongSetting
-from shared.events import Profession, Role, Specialty
+from shared.events import STAFF_ROLES, Profession, Role, Specialty
+from shared.keyring import KeyRing
 from shared.mongo import Mongo
 from shared.sealed import SealedField, SealedRoom
 from shared.sealed_fields import SealedFields
@@ -81,9 +88,19 @@ def create_member(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input (first line).")
     ] = False,
+    totp_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--totp-stdin", help="Read the authenticator app's secret (base32) from standard input, the next line."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make an account. Without --password-stdin a random password is made and printed, this once."""
+    """Make an account, whose address counts as confirmed.
+
+    Without --password-stdin a random password is made and printed, this once. Moderators, credential reviewers and
+    privacy officers get an authenticator app's secret as well, which is printed this once unless it was given.
+    """
     if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
         _stop(f"'{country}' is no country code: give two letters, for example FR.")
     try:
@@ -103,7 +120,13 @@ def create_member(
     except PasswordTooWeak as error:
         _stop(str(error))
 
-    async def work(accounts: Accounts) -> Account:
+    roles = frozenset(role or ())
+    given = sys.stdin.readline().strip() if totp_stdin else ""
+    secret = given or (new_totp_secret() if roles & STAFF_ROLES else "")
+    if given and not re.fullmatch(r"[A-Z2-7]{32,128}", given):
+        _stop("The authenticator app's secret has to be 32 or more characters of base32.")
+
+    async def work(stores: _Stores) -> Account:
         now = datetime.now(UTC)
         account = Account.register(
             email=email,
@@ -112,16 +135,23 @@ def create_member(
             profession=profession,
             specialty=specialty,
             country=country,
-            roles=frozenset(role or ()),
+            roles=roles,
             now=now,
         )
         if verified:
             account = account.verify(now)
-        await accounts.add(account)
+        # Sealed before anything is written: a wrong key leaves no account behind that lacks its second factor.
+        totp = secret and Totp(await stores.sealed().seal(account.member_id, TOTP_FIELD, secret.encode()), now)
+        await stores.accounts.add(account)
+        if totp:
+            await stores.factors.change(account.member_id, lambda factors: factors.with_totp(totp))
         return account
 
-    account = _with_accounts(work)
-    _show(account, as_json, f"made {account.pseudonym}", password=made)
+    account = _with_stores(work)
+    shown = {"password": made} if made else {}
+    if secret and not given:
+        shown |= {"totp_secret": secret, "totp_uri": totp_uri(secret, account.pseudonym)}
+    _show(account, as_json, f"made {account.pseudonym}", once=shown)
 
 
 @cli.command()
@@ -154,6 +184,25 @@ def reinstate(who: Who, as_json: AsJson = False) -> None:
 
 
 @cli.command()
+def reset_factors(who: Who, as_json: AsJson = False) -> None:
+    """Forget a member's second factors and end their sessions: for who has lost them all and proved who they are.
+
+    The member is told by mail, and signs in by password alone; staff roles are closed to them until they add a factor.
+    """
+
+    async def work(stores: _Stores) -> Account:
+        account = await _find(stores.accounts, who)
+        mails = Mails(stores.mongo, stores.sealed())
+        await stores.factors.forget(account.member_id)
+        await Sessions(stores.mongo.db).end_all(account.member_id)
+        await mails.enqueue(account.member_id, Letter.SECOND_FACTOR_REMOVED, {"factor": "all"})
+        return account
+
+    account = _with_stores(work)
+    _show(account, as_json, f"forgot the second factors of {account.pseudonym}")
+
+
+@cli.command()
 def list_members(as_json: AsJson = False) -> None:
     """List every member, oldest first."""
 
@@ -171,13 +220,7 @@ def list_members(as_json: AsJson = False) -> None:
 
 def _move(who: str, move: Callable[[Account], Account]) -> Account:
     async def work(accounts: Accounts) -> Account:
-        member_id = who
-        if "@" in who:
-            found = await accounts.by_email(normalise_email(who))
-            if found is None:
-                raise AccountUnknown(who)
-            member_id = found.member_id
-        return await accounts.change(member_id, move)
+        return await accounts.change((await _find(accounts, who)).member_id, move)
 
     return _with_accounts(work)
 
@@ -215,18 +258,50 @@ async def _rewrap(settings: Settings) -> bool:
         mongo.close()
 
 
+async def _find(accounts: Accounts, who: str) -> Account:
+    found = await (accounts.by_email(normalise_email(who)) if "@" in who else accounts.by_id(who))
+    if found is None:
+        raise AccountUnknown(who)
+    return found
+
+
+class _Stores:
+    """What a command works on, opened when it is needed: most commands need no wrapping key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+        self.accounts = Accounts(self.mongo)
+        self.factors = FactorStore(self.mongo.db)
+        self._settings = settings
+        self._keyring: KeyRing | None = None
+
+    def sealed(self) -> SealedField:
+        """Raises WrongSetting."""
+        self._keyring = self._keyring or open_keyring(self._settings)
+        return SealedField(self._keyring)
+
+    async def close(self) -> None:
+        if self._keyring is not None:
+            await self._keyring.close()
+        self.mongo.close()
+
+
 def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
-    """Run `work` on the accounts; whatever can go wrong for an operator becomes one sentence."""
+    """Run `work` on the accounts, as `_with_stores` does."""
+    return _with_stores(lambda stores: work(stores.accounts))
+
+
+def _with_stores(work: Callable[[_Stores], Awaitable[T]]) -> T:
+    """Run `work` on the stores; whatever can go wrong for an operator becomes one sentence."""
     settings = load(Settings)
 
     async def run() -> T:
-        mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+        stores = _Stores(settings)
         try:
-            accounts = Accounts(mongo)
-            await accounts.prepare()
-            return await work(accounts)
+            await stores.accounts.prepare()
+            return await work(stores)
         finally:
-            mongo.close()
+            await stores.close()
 
     try:
         return asyncio.run(run())
@@ -236,13 +311,16 @@ def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
         _stop(f"There is no member '{error}'. See list-members.")
     except EmailMalformed as error:
         _stop(f"'{error}' is neither an e-mail address nor a member id.")
-    except MoveRefused as error:
+    except (MoveRefused, WrongSetting) as error:
         _stop(str(error))
+    except NotNow as error:
+        _stop(f"That cannot be done now: {error}. Try again later.", 3)
     except PyMongoError as error:
         _stop(f"MongoDB does not serve us: {error}. Is it running, and are IDENTITY_MONGO_URI's credentials right?", 3)
 
 
-def _show(account: Account, as_json: bool, done: str, password: str | None = None) -> None:
+def _show(account: Account, as_json: bool, done: str, once: Mapping[str, str] | None = None) -> None:
+    """Tell what was done. `once`: secrets that are shown this once."""
     if as_json:
         shown = {
             "member_id": account.member_id,
@@ -253,11 +331,11 @@ def _show(account: Account, as_json: bool, done: str, password: str | None = Non
             "status": account.status,
             "version": account.version,
         }
-        typer.echo(json.dumps({**shown, **({"password": password} if password else {})}, ensure_ascii=False))
+        typer.echo(json.dumps({**shown, **(once or {})}, ensure_ascii=False))
         return
     typer.echo(f"{done} ({account.member_id}, {account.status})")
-    if password:
-        typer.echo(f"password, shown this once: {password}")
+    for name, secret in (once or {}).items():
+        typer.echo(f"{name}, shown this once: {secret}")
 
 
 def _stop(sentence: str, status: int = 1) -> NoReturn:

@@ -7,22 +7,28 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.identity.handlers import Handlers
+from services.identity.routes import factors, membership, recovery
+from services.identity.routes import sessions as session_routes
 from services.identity.routes.contacts import contact_routes
+from services.identity.routes.desk import Desk
 from services.identity.routes.directory import directory_routes
-from services.identity.routes.membership import Desk, make_router
 from services.identity.routes.profile import People, profile_routes
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
+from services.identity.store.addresses import AddressLetters
 from services.identity.store.attempts import Attempts
 from services.identity.store.contacts import Contacts
 from services.identity.store.directory import Directory
+from services.identity.store.factors import FactorStore
 from services.identity.store.keys import SigningKey
 from services.identity.store.mails import Mails
 from services.identity.store.number_index import NumberIndex
 from services.identity.store.passwords import Passwords
 from services.identity.store.postman import Postman
 from services.identity.store.profiles import Profiles
+from services.identity.store.sessions import Sessions
 from services.identity.store.smtp import SmtpServer
+from services.identity.store.tickets import Tickets
 from services.identity.store.verifications import Verifications
 from shared import web
 from shared.auth import Guard, TokenVerifier
@@ -43,7 +49,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     keyring = open_keyring(settings)
     sealed = SealedField(keyring)
     mails = Mails(mongo, sealed)
-    postman = Postman(mails, smtp_server(settings), accounts.by_id, {}, settings.mail_from)
+    sessions, factor_store, tickets = Sessions(mongo.db), FactorStore(mongo.db), Tickets(mongo.db)
+    letters = AddressLetters(accounts, tickets, settings.links_url)
+    postman = Postman(mails, smtp_server(settings), accounts.by_id, letters.composers(), settings.mail_from)
+    desk = Desk(settings, accounts, attempts, passwords, key, sessions, factor_store, tickets, mails, sealed)
     bus = Bus(settings, "identity")
     Handlers(mails).subscribe(bus)
     relay = Relay(mongo.db, bus)
@@ -61,13 +70,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return key.published()
 
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience, fetch=own_keys)
-    guard = Guard(verifier, accounts.state)
+
+    async def session_open(session_id: str) -> bool:
+        return await sessions.get(session_id) is not None
+
+    guard = Guard(verifier, accounts.state, session_open=session_open)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         preparing = asyncio.create_task(
             prepare_when_possible(
-                accounts.prepare, attempts.prepare, mails.prepare, profiles.prepare, contacts.prepare
+                accounts.prepare,
+                attempts.prepare,
+                sessions.prepare,
+                factor_store.prepare,
+                tickets.prepare,
+                mails.prepare,
+                profiles.prepare,
+                contacts.prepare,
             ),
             name="prepare",
         )
@@ -96,7 +116,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan,
         service="identity",
         routers=[
-            make_router(Desk(settings, accounts, attempts, passwords, key), guard),
+            membership.make_router(desk, guard),
+            session_routes.make_router(desk, guard),
+            factors.make_router(desk, guard),
+            recovery.make_router(desk, guard),
             profile_routes(people, guard),
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),

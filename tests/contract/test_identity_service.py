@@ -2,22 +2,29 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import pyotp
 import pytest
 from aiokafka import AIOKafkaConsumer
 from typer.testing import CliRunner
 
 from deploy.local import Platform
+from deploy.local.__main__ import cli as local_cli
 from deploy.local.downloads import ROOT
+from deploy.local.mail import letters
 from services.identity.__main__ import cli
-from shared.bus import kafka_client_options
-from shared.events import MemberChanged
+from shared.bus import Bus, kafka_client_options
+from shared.envelope import message_of
+from shared.events import ConsentExpiring, MemberChanged
 from shared.settings import ServiceSettings
 from tests.waiting import until
 
@@ -109,40 +116,121 @@ async def test_what_the_command_line_changes_reaches_every_service(platform: Pla
         assert "a test" not in everything
 
 
+async def signed_in(client: httpx.AsyncClient, member: dict[str, Any], code: str = "") -> dict[str, str]:
+    """Headers of a fresh sign-in."""
+    credentials = {"email": member["email"], "password": member["password"]}
+    answer = await client.post("/sessions", json=credentials)
+    if code:
+        assert answer.status_code == 202
+        given = {"ticket": answer.json()["ticket"], "code": code}
+        answer = await client.post("/sessions/second-factor", json=given)
+    assert answer.status_code == 200, answer.text
+    return {"authorization": f"Bearer {answer.json()['access_token']}"}
+
+
 async def test_a_member_made_by_hand_signs_in_and_sees_what_is_true_now(platform: Platform, address: str) -> None:
-    member = made(platform, "--verified", "--role", "moderator")
+    member = made(platform, "--verified")
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
-        credentials = {"email": member["email"], "password": member["password"]}
-        session = (await client.post("/sessions", json=credentials)).json()
-        assert session["member"]["roles"] == ["member", "moderator"]
-        mine = {"authorization": f"Bearer {session['access_token']}"}
+        mine = await signed_in(client, member)
         assert (await client.get("/me", headers=mine)).json()["status"] == "verified"
         run(platform, "suspend", member["email"], "--reason", "a test")
+        assert (await client.get("/me", headers=mine)).status_code == 401, "the session has ended"
+        mine = await signed_in(client, member)
         assert (await client.get("/me", headers=mine)).json()["status"] == "suspended"
         run(platform, "reinstate", member["email"])
         assert (await client.get("/me", headers=mine)).json()["status"] == "verified"
 
 
-async def test_a_registration_over_the_api_is_told_too(platform: Platform, address: str) -> None:
+async def test_a_moderator_made_by_hand_has_an_authenticator_app_from_the_start(
+    platform: Platform, address: str
+) -> None:
+    member = made(platform, "--verified", "--role", "moderator")
+    assert member["totp_uri"].startswith("otpauth://totp/Consilium:")
+    app = pyotp.TOTP(member["totp_secret"])
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        mine = await signed_in(client, member, app.now())
+        assert (await client.get("/me", headers=mine)).json()["roles"] == ["member", "moderator"]
+        assert run(platform, "reset-factors", member["email"]).status == 0
+        assert (await client.get("/me", headers=mine)).status_code == 401
+        mine = await signed_in(client, member)
+        assert (await client.get("/me/factors", headers=mine)).json()["totp_since"] is None
+
+    def told_by_mail() -> bool:
+        return any("un moyen retiré" in str(one["Subject"]) for one in letters(mail_of(platform), member["email"]))
+
+    await until(told_by_mail)
+
+
+def mail_of(platform: Platform) -> Path:
+    """Where the catcher of mail keeps what identity sends."""
+    return platform.data_dir / "mail"
+
+
+async def test_a_registration_is_told_once_its_address_is_confirmed(platform: Platform, address: str) -> None:
     name = uuid.uuid4().hex[:12]
     wanted = {
         "email": f"{name}@hopital.example",
         "password": "correct horse battery",
         "pseudonym": f"Dr {name}",
         "profession": "nurse",
+        "language": "en",
     }
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
-        answer = await client.post("/registrations", json=wanted)
+        assert (await client.post("/registrations", json=wanted)).status_code == 202
+        await until(lambda: bool(letters(mail_of(platform), wanted["email"])))
+        (letter,) = letters(mail_of(platform), wanted["email"])
+        assert letter["Subject"] == "Confirm your address"
+        (token,) = re.findall(r"/api/identity/confirm-address\?token=([\w-]+)", letter.get_content())
+        given = {"token": token, "password": wanted["password"]}
+        answer = await client.post("/registrations/confirmation", json=given)
     assert answer.status_code == 201
-    ((event, _),) = await told(platform, answer.json()["member_id"], 1)
+    ((event, _),) = await told(platform, answer.json()["member"]["member_id"], 1)
     assert (event.status, event.profession) == ("unverified", "nurse")
+
+
+async def test_a_letter_waits_for_the_mail_server_and_then_goes(platform: Platform, address: str) -> None:
+    member = made(platform)
+    platform.stop_part("mail")
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        assert (await client.post("/password-resets", json={"email": member["email"]})).status_code == 202
+        platform.start_part("mail")
+        await until(lambda: bool(letters(mail_of(platform), member["email"])))
+    assert "Choisissez un nouveau mot de passe" in str(letters(mail_of(platform), member["email"])[0]["Subject"])
+    shown = CliRunner().invoke(local_cli, ["mail", "--data-dir", str(platform.data_dir), "--to", member["email"]])
+    assert shown.exit_code == 0
+    assert "/api/identity/reset-password?token=" in shown.output
+
+
+async def test_an_author_gets_a_letter_when_a_consent_is_about_to_end(platform: Platform, address: str) -> None:
+    member = made(platform)
+    env = platform.service_env("ingest")
+    settings = ServiceSettings(
+        kafka_bootstrap_servers=env["INGEST_KAFKA_BOOTSTRAP_SERVERS"],
+        kafka_username="ingest",
+        kafka_password=env["INGEST_KAFKA_PASSWORD"],
+    )
+    bus = Bus(settings, "ingest")
+    await bus.start()
+    try:
+        case_id = str(uuid.uuid4())
+        for version in (3, 4):
+            event = ConsentExpiring(
+                case_id=case_id, version=version, author_id=member["member_id"], expires_on=date(2027, 3, 1)
+            )
+            await bus.publish(message_of(event))
+    finally:
+        await bus.stop()
+    await until(lambda: bool(letters(mail_of(platform), member["email"])))
+    (letter,) = letters(mail_of(platform), member["email"])
+    assert case_id in letter.get_content()
+    assert "1er mars 2027" in letter.get_content()
 
 
 async def test_the_service_is_ready_and_tells_why(address: str) -> None:
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
         answer = await client.get("/readyz")
         assert answer.status_code == 200
-        assert set(answer.json()["checks"]) == {"mongo", "kafka", "outbox"}
+        assert set(answer.json()["checks"]) == {"mongo", "keys", "kafka", "outbox"}
         text = (await client.get("/metrics")).text
         assert "consilium_sign_ins_total" in text
         assert "consilium_http_request_seconds_bucket" in text

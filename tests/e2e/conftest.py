@@ -11,8 +11,9 @@ import pytest
 
 from deploy.local import Platform
 from deploy.local.client import Account, Json, Person, wait_until
-from deploy.local.demo import create_member
+from deploy.local.demo import create_member, new_totp_secret
 from deploy.local.downloads import ROOT
+from shared.events import STAFF_ROLES
 
 PICTURES = Path(__file__).parents[1] / "samples" / "pictures"
 MakePerson = Callable[..., Person]
@@ -25,11 +26,12 @@ def make_person(stack: Platform) -> Iterator[MakePerson]:
 
         def make(role: str = "", *, verified: bool = True, language: str = "en", sign_in: bool = True) -> Person:
             name = f"p{uuid.uuid4().hex[:12]}"
-            account = Account(f"{name}@test.invalid", "correct horse battery staple", name)
+            totp = new_totp_secret() if role in STAFF_ROLES else ""
+            account = Account(f"{name}@test.invalid", "correct horse battery staple", name, totp)
             who = {"pseudonym": name, "profession": "physician", "specialty": "radiology"}
             if role:
                 who["role"] = role
-            create_member(stack, account.email, account.password, who, verified=verified)
+            create_member(stack, account.email, account.password, who, verified=verified, totp=totp)
             person = open_people.enter_context(Person(stack.gateway_url, language=language))
             return person.sign_in(account) if sign_in else person
 

@@ -1,5 +1,6 @@
 """Guards: who is let through, who is told what, and why the local record of a member overrules the token."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends
 
-from shared.auth import Guard, MemberState, Principal, TokenVerifier
+from shared.auth import RECENT_S, Guard, MemberState, Principal, TokenVerifier
 from shared.events import MemberStatus, Profession, Role
 from shared.settings import ServiceSettings
 from shared.web import create_app
@@ -15,7 +16,7 @@ from tests.tokens import AUDIENCE, ISSUER, TokenMaker
 
 
 class House:
-    """A service with three doors, and the local record of members that its guard reads."""
+    """A service with four doors, and the local record of members that its guard reads."""
 
     def __init__(self) -> None:
         self.maker = TokenMaker()
@@ -43,6 +44,10 @@ class House:
 
         @router.get("/desk")
         async def desk(caller: Annotated[Principal, Depends(guard.role(Role.MODERATOR))]) -> str:
+            return caller.pseudonym
+
+        @router.get("/safe")
+        async def safe(caller: Annotated[Principal, Depends(guard.just_signed_in)]) -> str:
             return caller.pseudonym
 
         return create_app(ServiceSettings(), "House", service="house", routers=[router])
@@ -110,8 +115,52 @@ async def test_a_role_is_needed_where_one_is_asked_for(house: House, client: htt
     assert (await client.get("/desk", headers=bearer(token))).status_code == 200
 
 
+@pytest.mark.parametrize("amr", [["pwd"], [], "mfa", ["pwd", 1], None, ["mfa-like"]])
+async def test_who_decides_about_others_has_signed_in_with_two_factors(
+    house: House, client: httpx.AsyncClient, amr: Any
+) -> None:
+    token = house.maker.token(roles=["member", "moderator"], amr=amr)
+    refused = await client.get("/desk", headers=bearer(token, "fr"))
+    assert refused.status_code == 401
+    malformed = amr is not None and (isinstance(amr, str) or 1 in amr)
+    assert slug(refused) == ("token-refused" if malformed else "second-factor-needed")
+    if not malformed:
+        assert 'error="insufficient_user_authentication"' in refused.headers["www-authenticate"]
+        assert (await client.get("/ward", headers=bearer(token))).status_code == 200
+
+
+async def test_a_record_that_is_newer_does_not_change_how_its_member_signed_in(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    house.knows(3, MemberStatus.VERIFIED, Role.MEMBER, Role.MODERATOR)
+    assert slug(await client.get("/desk", headers=bearer(house.maker.token(amr=["pwd"])))) == "second-factor-needed"
+    strong = house.maker.token(amr=["hwk", "mfa"])
+    assert (await client.get("/desk", headers=bearer(strong))).status_code == 200
+
+
+async def test_what_opens_an_account_wants_a_sign_in_of_the_last_minutes(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    assert (await client.get("/safe", headers=bearer(house.maker.token()))).status_code == 200
+    for old in (int(time.time()) - RECENT_S - 5, None):
+        refused = await client.get("/safe", headers=bearer(house.maker.token(auth_time=old)))
+        assert (refused.status_code, slug(refused)) == (401, "sign-in-again")
+        assert f'max_age="{RECENT_S}"' in refused.headers["www-authenticate"]
+
+
+async def test_where_ended_sessions_are_known_their_tokens_are_refused(house: House) -> None:
+    async def is_open(session_id: str) -> bool:
+        return session_id == "open"
+
+    transport = httpx.ASGITransport(house.app(Guard(house.maker.verifier(), session_open=is_open)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/hall", headers=bearer(house.maker.token(sid="open")))).status_code == 200
+        refused = await client.get("/hall", headers=bearer(house.maker.token(sid="ended")))
+        assert (refused.status_code, slug(refused)) == (401, "token-refused")
+
+
 async def test_the_local_record_wins_over_a_token_that_is_not_newer(house: House, client: httpx.AsyncClient) -> None:
-    token = house.maker.token(member_version=2)
+    token = house.maker.token(member_version=2, amr=["pwd", "otp", "mfa"])
     house.knows(3, MemberStatus.SUSPENDED, Role.MEMBER)
     assert slug(await client.get("/ward", headers=bearer(token))) == "account-suspended"
     house.knows(2, MemberStatus.VERIFIED, Role.MEMBER, Role.MODERATOR)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from services.identity.domain.leaving import Departure, NotLeaving
 from shared.events import Contributions, Language, MemberChanged, MemberStatus, Profession, Role, Specialty
 
 PASSWORD_MIN_CHARACTERS = 12
@@ -137,6 +138,8 @@ class Account:
     contributions: Contributions | None = None
     language: Language = "fr"
     """What the member is written to in."""
+    departure: Departure | None = None
+    """Set while the member is about to leave; nobody else meets them then."""
 
     @classmethod
     def register(
@@ -227,6 +230,16 @@ class Account:
         status = MemberStatus.VERIFIED if self.verified_at else MemberStatus.UNVERIFIED
         return self._moved(status=status, suspended_for=None)
 
+    def leave(self, departure: Departure) -> "Account":
+        """The member wants to leave; who asks again waits anew."""
+        return self._moved(departure=departure)
+
+    def stay(self) -> "Account":
+        """The wish to leave is taken back. Raises NotLeaving."""
+        if self.departure is None:
+            raise NotLeaving
+        return self._moved(departure=None)
+
     def changed(self) -> MemberChanged:
         """The event that tells every service the account's public state: neither address nor reason."""
         return MemberChanged(
@@ -273,6 +286,12 @@ class KeepsAccounts(Protocol):
 
     async def replace_hash(self, member_id: str, old: str, new: str) -> None:
         """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
+
+    async def set_password(self, member_id: str, password_hash: str, *, but_session: str | None) -> None:
+        """Put another password in place and end the member's sessions, but for that one, in one act."""
+
+    async def pseudonym_taken(self, pseudonym: str) -> bool:
+        """Whether a reader would confuse the pseudonym with that of an account."""
 
     async def by_email(self, email: str) -> Account | None:
         """The account with that normalised address."""

@@ -1,4 +1,10 @@
-"""How guessing is slowed: brakes on repeated tries, by account and by address."""
+"""How guessing is slowed: brakes on repeated tries, by account, by place and by known device.
+
+Nobody can lock another out with them. What is known of an account from outside (its address) is slowed as a whole by
+half a minute at most; and a device from which its owner has signed in before is counted apart from everyone else's
+tries (OWASP, "device cookies"), so that not even a guesser in the same hospital network stands in its way. A passkey
+is not guessed and meets none of the brakes on passwords.
+"""
 
 import hashlib
 import ipaddress
@@ -30,13 +36,16 @@ class CountsTries(Protocol):
         """The try was honest: the first brake starts anew, those shared with others count one try less."""
 
 
-def sign_in_brakes(email: str, address: str) -> tuple[Brake, ...]:
+def sign_in_brakes(email: str, address: str, device: str | None = None) -> tuple[Brake, ...]:
     """The brakes on guessing passwords. An unknown address of e-mail is slowed like a known one.
 
-    The hard one is for one caller at one account. The account as a whole (guessing from many places) waits half a
-    minute at most, so that nobody can shut its owner out by failing on purpose.
+    `device`: what stands for a device from which this very account was signed in to before; it has a brake of its own
+    and no other. Without one, the hard brake is for one caller at one account; the account as a whole (guessing from
+    many places) waits half a minute at most, the place five minutes.
     """
-    account, caller = _digest(email), network_of(address)
+    account, caller = account_digest(email), network_of(address)
+    if device is not None:
+        return (Brake(f"sign-in:{account}#{device}", free=5, max_wait_s=900),)
     return (
         Brake(f"sign-in:{account}@{caller}", free=5, max_wait_s=900),
         Brake(f"sign-in:{account}", free=50, max_wait_s=30),
@@ -44,9 +53,51 @@ def sign_in_brakes(email: str, address: str) -> tuple[Brake, ...]:
     )
 
 
+def proof_brakes(member_id: str, address: str, device: str | None = None) -> tuple[Brake, ...]:
+    """The brakes on guessing a second factor, or a password once signed in.
+
+    Who comes this far has the password or a session. Of 10^6 codes three are right at a time: one guess in half a
+    minute finds one in about a hundred days, and the owner is written to after a few minutes.
+    """
+    if device is not None:
+        return (Brake(f"proof:{member_id}#{device}", free=5, max_wait_s=900),)
+    return (
+        Brake(f"proof:{member_id}@{network_of(address)}", free=5, max_wait_s=900),
+        Brake(f"proof:{member_id}", free=10, max_wait_s=30, memory_s=86_400),
+    )
+
+
+def passkey_brakes(address: str) -> tuple[Brake, ...]:
+    """Nobody guesses a signature; this spares the database."""
+    return (Brake(f"passkey@{network_of(address)}", free=100, max_wait_s=60),)
+
+
+def refresh_brakes(address: str) -> tuple[Brake, ...]:
+    """Nobody guesses 256 bits; this spares the database. One honest exchange starts it anew."""
+    return (Brake(f"refresh@{network_of(address)}", free=200, max_wait_s=60),)
+
+
 def registration_brakes(address: str) -> tuple[Brake, ...]:
     """The brake on making accounts from one place. A hospital may well have one address for all."""
     return (Brake(f"registration@{network_of(address)}", free=50, max_wait_s=300),)
+
+
+def reset_brakes(address: str) -> tuple[Brake, ...]:
+    """The brake on asking for new passwords from one place."""
+    return (Brake(f"reset@{network_of(address)}", free=20, max_wait_s=300),)
+
+
+def ticket_brakes(address: str) -> tuple[Brake, ...]:
+    """The brake on showing links' tokens from one place. Nobody guesses 256 bits; this spares the database."""
+    return (Brake(f"ticket@{network_of(address)}", free=50, max_wait_s=300),)
+
+
+def letter_brakes(email: str) -> tuple[Brake, ...]:
+    """The brake on letters to one address that a stranger can cause. Over it nothing is sent, and nothing is said.
+
+    At most a quarter of an hour, so that nobody keeps another's letter away for long by asking on purpose.
+    """
+    return (Brake(f"letter:{account_digest(email)}", free=3, max_wait_s=900),)
 
 
 def network_of(address: str) -> str:
@@ -61,6 +112,6 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def _digest(text: str) -> str:
+def account_digest(email: str) -> str:
     """Stands for an address of e-mail that may belong to nobody here and is not ours to keep."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(email.encode()).hexdigest()[:32]

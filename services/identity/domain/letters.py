@@ -25,7 +25,7 @@ class Letter(StrEnum):
     SECOND_FACTOR_ADDED = "second_factor_added"
     """Facts: factor (totp, passkey, recovery_codes)."""
     SECOND_FACTOR_REMOVED = "second_factor_removed"
-    """Facts: factor."""
+    """Facts: factor (also: all)."""
     SECOND_FACTOR_FAILING = "second_factor_failing"
     """Somebody has the password and fails at the second factor."""
     SESSION_REVOKED = "session_revoked"
@@ -39,6 +39,8 @@ class Letter(StrEnum):
     """Facts: ended_on (ISO date)."""
     PROOF_REFUSED = "proof_refused"
     """Facts: reason (a sentence in the member's language)."""
+    LEAVING_ASKED = "leaving_asked"
+    """Facts: leaves_on (ISO date)."""
     CONSENT_EXPIRING = "consent_expiring"
     """Facts: case_id, expires_on (ISO date)."""
 
@@ -89,6 +91,10 @@ _MONTHS_EN = (
 _FACTORS: dict[str, Mapping[Language, str]] = {
     "totp": {"fr": "une application d'authentification", "en": "an authenticator app"},
     "passkey": {"fr": "une clé d'accès", "en": "a passkey"},
+    "all": {
+        "fr": "tous vos seconds facteurs, à votre demande, par un administrateur",
+        "en": "all your second factors, at your request, by an administrator",
+    },
     "recovery_codes": {"fr": "de nouveaux codes de secours", "en": "new recovery codes"},
 }
 
@@ -295,6 +301,19 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
             "Your proof was not accepted",
             "Your proof did not let us verify your profession. {reason}\n\nThe document has been erased. You can "
             "hand in another one.",
+        ),
+    },
+    Letter.LEAVING_ASKED: {
+        "fr": Words(
+            "Votre compte sera effacé",
+            "Vous avez demandé l'effacement de votre compte. Il aura lieu le {leaves_on} et sera définitif. Jusque-là, "
+            "les autres membres ne vous voient plus, et vous pouvez renoncer à votre départ dans les réglages de votre "
+            "compte.\n\n" + _NOT_YOU_FR,
+        ),
+        "en": Words(
+            "Your account will be erased",
+            "You asked for your account to be erased. This will happen on {leaves_on}, for good. Until then other "
+            "members do not see you, and you can change your mind in your account's settings.\n\n" + _NOT_YOU_EN,
         ),
     },
     Letter.CONSENT_EXPIRING: {

@@ -1,8 +1,7 @@
-"""HTTP in: registration, sign-in, one's own account, and the public keys that every service verifies with."""
+"""HTTP in: registration in two steps, one's own account, and the public keys that every service verifies with."""
 
+import json
 import logging
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -24,54 +23,45 @@ from services.identity.domain.account import (
     Account,
     AlreadyTaken,
     EmailMalformed,
-    KeepsAccounts,
     PasswordTooWeak,
     PseudonymMalformed,
     check_password,
     normalise_email,
     normalise_pseudonym,
 )
-from services.identity.domain.brakes import CountsTries, registration_brakes, sign_in_brakes
-from services.identity.settings import Settings
-from services.identity.store.keys import SigningKey
-from services.identity.store.passwords import Passwords
-from shared.auth import TOKEN_REFUSED, Guard, Principal
-from shared.events import MemberStatus, Profession, Role, Specialty
-from shared.web import Problem, ProblemKind, Text, field_error
+from services.identity.domain.brakes import letter_brakes, registration_brakes, ticket_brakes
+from services.identity.domain.letters import Letter
+from services.identity.domain.tickets import Purpose
+from services.identity.routes.desk import Desk, Member, SignedIn, Wanted, address_of, brake, open_session
+from services.identity.routes.proofs import PROOF_REFUSED, Ticket
+from shared.auth import Guard, Principal
+from shared.auth_problems import TOKEN_REFUSED
+from shared.events import Language, Profession, Specialty
+from shared.web import ProblemKind, Text, field_error, language_of
+
+__all__ = ["Desk", "Member", "make_router"]
 
 log = logging.getLogger("identity")
 
-# How sign-ins end: a rise of `refused` is guessing, of `slowed` guessing that goes on.
-SIGN_INS = Counter("consilium_sign_ins_total", "Tries to sign in, by how they ended", ["outcome"])
-# How many people come to the door.
-REGISTRATIONS = Counter("consilium_registrations_total", "Accounts made over the API")
+# How many people come to the door, and how many of them confirm their address.
+REGISTRATIONS = Counter("consilium_registrations_total", "Registrations over the API, by step", ["step"])
 
-SIGN_IN_FAILED = ProblemKind(
-    "sign-in-failed",
-    401,
-    Text(en="Sign-in failed", fr="Connexion impossible"),
-    Text(
-        en="The e-mail address or the password is wrong. Check both and try again.",
-        fr="L'adresse électronique ou le mot de passe est incorrect. Vérifiez les deux et réessayez.",
-    ),
-)
-TOO_MANY_TRIES = ProblemKind(
-    "too-many-tries",
-    429,
-    Text(en="Too many tries", fr="Trop d'essais"),
-    Text(
-        en="There were too many tries. Wait {retry_after_s} seconds, then try again.",
-        fr="Il y a eu trop d'essais. Attendez {retry_after_s} secondes, puis réessayez.",
-    ),
-)
 ALREADY_TAKEN = ProblemKind(
     "already-taken",
     409,
     Text(en="Already in use", fr="Déjà utilisé"),
     Text(
-        en="The e-mail address or the pseudonym belongs to an account already. Sign in, or choose another one.",
-        fr="L'adresse électronique ou le pseudonyme appartient déjà à un compte. Connectez-vous, ou choisissez-en "
-        "un autre.",
+        en="Another member has this pseudonym. Choose another one.",
+        fr="Un autre membre porte ce pseudonyme. Choisissez-en un autre.",
+    ),
+)
+LINK_REFUSED = ProblemKind(
+    "link-refused",
+    410,
+    Text(en="This link is of no use any more", fr="Ce lien ne sert plus"),
+    Text(
+        en="It has expired, or was used already. Ask for a new one.",
+        fr="Il a expiré, ou a déjà servi. Demandez-en un nouveau.",
     ),
 )
 
@@ -102,19 +92,31 @@ def _pseudonym(text: str) -> str:
         raise field_error("pseudonym_malformed", wrong) from error
 
 
+def weak_password(error: PasswordTooWeak) -> Text:
+    """Why a password is refused, in both languages."""
+    return Text(en=str(error), fr=_WEAK_PASSWORD_FR[error.code])
+
+
+Email = Annotated[str, Field(max_length=254, examples=["a.martin@hopital.example"]), AfterValidator(_email)]
+Password = Annotated[SecretStr, Field(max_length=1024)]
+
+
 class Registration(BaseModel):
     """Somebody wants to become a member."""
 
     model_config = ConfigDict(extra="forbid")
 
     # The password is judged by what comes before it.
-    email: Annotated[str, Field(max_length=254, examples=["a.martin@hopital.example"]), AfterValidator(_email)]
+    email: Email
     pseudonym: Annotated[str, Field(max_length=80, examples=["Dr Ambroise"]), AfterValidator(_pseudonym)]
-    password: Annotated[SecretStr, Field(max_length=1024)]
+    password: Password
     profession: Profession
     specialty: Specialty | None = None
     country: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2}$")] | None = Field(
         default=None, description="ISO 3166-1 alpha-2"
+    )
+    language: Language | None = Field(
+        default=None, description="What to be written to in. Without it: as Accept-Language says, else French."
     )
 
     @field_validator("password")
@@ -124,136 +126,62 @@ class Registration(BaseModel):
         try:
             check_password(password.get_secret_value(), **known)
         except PasswordTooWeak as error:
-            weak = Text(en=str(error), fr=_WEAK_PASSWORD_FR[error.code])
-            raise field_error("password_too_weak", weak) from error
+            raise field_error("password_too_weak", weak_password(error)) from error
         return password
 
 
-class SignIn(BaseModel):
-    """Any text is taken for address and password: a form that judges them tells what accounts look like."""
+class LetterSent(BaseModel):
+    """Look into your mail. The answer is the same whether the address has an account or not."""
+
+    status: str = "look-into-your-mail"
+
+
+class Confirmation(BaseModel):
+    """The token of the link that came by mail, and the password that was chosen: who clicks on a link that somebody
+    else caused does not open an account for them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    email: Annotated[str, Field(max_length=254)]
-    password: Annotated[SecretStr, Field(max_length=1024)]
-
-
-class Member(BaseModel):
-    """A member, as shown to themselves."""
-
-    member_id: str
-    version: int
-    email: str
-    pseudonym: str
-    profession: Profession | None
-    specialty: Specialty | None
-    country: str | None
-    roles: list[Role]
-    status: MemberStatus
-    verified_at: datetime | None
-    created_at: datetime
-
-    @classmethod
-    def of(cls, account: Account) -> "Member":
-        return cls(
-            member_id=account.member_id,
-            version=account.version,
-            email=account.email,
-            pseudonym=account.pseudonym,
-            profession=account.profession,
-            specialty=account.specialty,
-            country=account.country,
-            roles=sorted(account.roles),
-            status=account.status,
-            verified_at=account.verified_at,
-            created_at=account.created_at,
-        )
-
-
-class Session(BaseModel):
-    """An access token for `Authorization: Bearer …`, good for `expires_in` seconds at every service."""
-
-    access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - the scheme's name
-    expires_in: int
-    member: Member
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the routes work with."""
-
-    settings: Settings
-    accounts: KeepsAccounts
-    attempts: CountsTries
-    passwords: Passwords
-    key: SigningKey
+    token: Ticket
+    password: Password
+    delivery: Wanted = "body"
 
 
 def make_router(desk: Desk, guard: Guard) -> APIRouter:
-    """Identity's routes."""
+    """The routes of membership."""
     router = APIRouter()
 
-    @router.post("/registrations", status_code=201, tags=["membership"])
-    async def register(registration: Registration, request: Request) -> Member:
-        """Ask to become a member. The account takes part in nothing until the profession is verified."""
-        wait_s = await desk.attempts.begin(registration_brakes(_address(request)))
-        if wait_s:
-            raise _too_many(wait_s)
-        account = Account.register(
-            email=registration.email,
-            password_hash=await desk.passwords.hash(registration.password.get_secret_value()),
-            pseudonym=registration.pseudonym,
-            profession=registration.profession,
-            specialty=registration.specialty,
-            country=registration.country,
-            now=datetime.now(UTC),
-        )
-        try:
-            await desk.accounts.add(account)
-        except AlreadyTaken as error:
-            raise ALREADY_TAKEN() from error
-        REGISTRATIONS.inc()
-        log.info("registered", extra={"member_id": account.member_id})
-        return Member.of(account)
+    @router.post("/registrations", status_code=202, tags=["membership"])
+    async def register(registration: Registration, request: Request) -> LetterSent:
+        """Ask to become a member. A letter goes to the address; the account begins when that is confirmed.
 
-    @router.post("/sessions", tags=["membership"])
-    async def sign_in(asked: SignIn, request: Request) -> Session:
-        """Sign in. A wrong password and an unknown address get the same answer after the same time."""
-        try:
-            email = normalise_email(asked.email)
-        except EmailMalformed:
-            email = ""
-        brakes = sign_in_brakes(email or asked.email, _address(request))
-        wait_s = await desk.attempts.begin(brakes)
-        if wait_s:
-            SIGN_INS.labels("slowed").inc()
-            raise _too_many(wait_s)
-        account = await desk.accounts.by_email(email)
-        password = asked.password.get_secret_value()
-        right = await desk.passwords.check(password, account.password_hash if account else None)
-        if account is None or not right:
-            SIGN_INS.labels("refused").inc()
-            log.info("sign-in refused", extra={"member_id": account.member_id if account else None})
-            raise SIGN_IN_FAILED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
-        await desk.attempts.forgive(brakes)
-        if desk.passwords.outdated(account.password_hash):
-            stronger = await desk.passwords.hash(password)
-            await desk.accounts.replace_hash(account.member_id, account.password_hash, stronger)
-        SIGN_INS.labels("accepted").inc()
-        log.info("signed in", extra={"member_id": account.member_id})
-        settings = desk.settings
-        claims = account.claims(
-            issuer=settings.token_issuer,
-            audience=settings.token_audience,
-            now=datetime.now(UTC),
-            ttl_s=settings.access_token_ttl_s,
-        )
-        return Session(
-            access_token=desk.key.sign(claims),
-            expires_in=settings.access_token_ttl_s,
-            member=Member.of(account),
-        )
+        Nothing tells whether the address has an account already: its owner learns it by mail. Pseudonyms are public.
+        """
+        await brake(desk, registration_brakes(address_of(request)))
+        if await desk.accounts.pseudonym_taken(registration.pseudonym):
+            raise ALREADY_TAKEN()
+        spoken = request.headers.get("accept-language")
+        asked = {
+            "email": registration.email,
+            "password_hash": await desk.passwords.hash(registration.password.get_secret_value()),
+            "pseudonym": registration.pseudonym,
+            "profession": registration.profession.value,
+            "specialty": registration.specialty.value if registration.specialty else None,
+            "country": registration.country,
+            "language": registration.language or (language_of(spoken) if spoken else "fr"),
+        }
+        if not await desk.attempts.begin(letter_brakes(registration.email)):
+            facts = {"registration": json.dumps(asked)}
+            await desk.mailer.enqueue_to(registration.email, Letter.CONFIRM_ADDRESS, facts)
+        REGISTRATIONS.labels("asked").inc()
+        return LetterSent()
+
+    @router.post("/registrations/confirmation", status_code=201, tags=["membership"])
+    async def confirm(given: Confirmation, request: Request, response: Response) -> SignedIn:
+        """Confirm the address, and be signed in. The account takes part in nothing until the profession is verified."""
+        account = await confirm_address(desk, given.token, given.password.get_secret_value(), address_of(request))
+        return await open_session(desk, request, response, account, ("pwd",), given.delivery)
 
     @router.get("/me", tags=["membership"])
     async def me(caller: Annotated[Principal, Depends(guard.signed_in)]) -> Member:
@@ -267,14 +195,38 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     async def jwks(response: Response) -> dict[str, Any]:
         """The public keys of access tokens (RFC 7517)."""
         response.headers["cache-control"] = "public, max-age=60"
-        return desk.key.published()
+        return desk.keys.published()
 
     return router
 
 
-def _too_many(wait_s: int) -> Problem:
-    return TOO_MANY_TRIES(retry_after_s=wait_s, headers={"Retry-After": str(wait_s)})
+async def confirm_address(desk: Desk, token: str, password: str, address: str) -> Account:
+    """Make the account that a registration asked for. Raises problems.
 
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    A wrong password leaves the link good. Whose pseudonym was taken meanwhile registers again with another.
+    """
+    await brake(desk, ticket_brakes(address))
+    asked = await desk.tickets.look(Purpose.REGISTRATION, token)
+    if asked is None:
+        raise LINK_REFUSED()
+    if not await desk.passwords.check(password, asked["password_hash"]):
+        raise PROOF_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
+    account = Account.register(
+        email=asked["email"],
+        password_hash=asked["password_hash"],
+        pseudonym=asked["pseudonym"],
+        profession=Profession(asked["profession"]),
+        specialty=Specialty(asked["specialty"]) if asked["specialty"] else None,
+        country=asked["country"],
+        language=asked["language"],
+        now=desk.now(),
+    )
+    try:
+        await desk.accounts.add(account)
+    except AlreadyTaken as error:
+        # The address: a second link of the same person. Who holds the link owns the address and may be told.
+        raise (ALREADY_TAKEN() if error.field == "pseudonym" else LINK_REFUSED()) from error
+    await desk.tickets.redeem(Purpose.REGISTRATION, token)
+    REGISTRATIONS.labels("confirmed").inc()
+    log.info("registered", extra={"member_id": account.member_id})
+    return account

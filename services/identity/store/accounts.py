@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
+from services.identity.domain.leaving import Departure
 from services.identity.store.directory import Directory
+from services.identity.store.sessions import Sessions
 from shared.auth import MemberState
 from shared.events import Contributions, MemberStatus, Profession, Role, Specialty
 from shared.mongo import Document, DuplicateKeyError, Mongo, Session
@@ -13,6 +15,9 @@ from shared.outbox import Outbox
 
 _ANY_VERSION = 2**53
 """Above every version: nothing overrules that an account is gone."""
+
+_SHUT = frozenset({MemberStatus.SUSPENDED, MemberStatus.LEFT})
+"""Who comes to one of these is signed out everywhere, in the same transaction."""
 
 
 class Accounts:
@@ -23,6 +28,7 @@ class Accounts:
         self._accounts = mongo.db["accounts"]
         self._outbox = Outbox(mongo.db)
         self._directory = Directory(mongo.db)
+        self._sessions = Sessions(mongo.db)
         self._prepared = False
 
     async def prepare(self) -> None:
@@ -67,6 +73,8 @@ class Accounts:
             await self._accounts.replace_one({"_id": member_id}, _document(moved), session=session)
             await self._outbox.add(moved.changed(), session)
             await self._directory.follow(moved, session)
+            if moved.status in _SHUT and account.status not in _SHUT:
+                await self._sessions.end_all(member_id, transaction=session)
         return moved
 
     async def hold(self, member_id: str, session: Session) -> Account | None:
@@ -77,6 +85,20 @@ class Accounts:
     async def replace_hash(self, member_id: str, old: str, new: str) -> None:
         """Put a stronger hash of the same password in place, unless the password was changed meanwhile."""
         await self._accounts.update_one({"_id": member_id, "password_hash": old}, {"$set": {"password_hash": new}})
+
+    async def set_password(self, member_id: str, password_hash: str, *, but_session: str | None) -> None:
+        """Put another password in place and end the member's sessions, but for that one, in one transaction."""
+
+        async def write(session: Session) -> None:
+            changed = {"$set": {"password_hash": password_hash}}
+            await self._accounts.update_one({"_id": member_id}, changed, session=session)
+            await self._sessions.end_all(member_id, but=but_session, transaction=session)
+
+        await self._mongo.transaction(write)
+
+    async def pseudonym_taken(self, pseudonym: str) -> bool:
+        """Whether a reader would confuse the pseudonym with that of an account."""
+        return await self._accounts.find_one({"pseudonym_key": pseudonym_key(pseudonym)}) is not None
 
     async def by_email(self, email: str) -> Account | None:
         """The account with that normalised address."""
@@ -127,7 +149,20 @@ def _document(account: Account) -> Document:
         "contributions": account.contributions.value if account.contributions else None,
         "suspended_for": account.suspended_for,
         "language": account.language,
+        **({"departure": _departure(account.departure)} if account.departure else {}),
     }
+
+
+def _departure(departure: Departure) -> Document:
+    return {
+        "asked_at": departure.asked_at,
+        "due_at": departure.due_at,
+        "contributions": departure.contributions.value,
+    }
+
+
+def _departure_of(found: Document | None) -> Departure | None:
+    return Departure(found["asked_at"], found["due_at"], Contributions(found["contributions"])) if found else None
 
 
 def _account(document: dict[str, Any]) -> Account:
@@ -151,4 +186,5 @@ def _account(document: dict[str, Any]) -> Account:
         contributions=Contributions(document["contributions"]) if document.get("contributions") else None,
         suspended_for=document["suspended_for"],
         language=document.get("language", "fr"),
+        departure=_departure_of(document.get("departure")),
     )

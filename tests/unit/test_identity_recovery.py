@@ -1,0 +1,199 @@
+"""Another password: by the one that is known, or by a link; and that brakes shut out nobody but guessers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.authenticator import Authenticator
+from tests.identity_service import PASSWORD, Identity, Someone, problem
+from tests.unit.test_identity_factors import add_passkey, passkey_sign_in
+
+ANOTHER = "a staple for the battery"
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Identity:
+    return Identity(tmp_path)
+
+
+@pytest.fixture
+async def someone(identity: Identity) -> AsyncIterator[Someone]:
+    await identity.member()
+    async with identity.client() as client:
+        yield await Someone(identity, client).sign_in()
+
+
+async def reset(client: httpx.AsyncClient, token: str, password: str = ANOTHER) -> httpx.Response:
+    return await client.post("/password-resets/confirmation", json={"token": token, "password": password})
+
+
+async def test_a_link_sets_another_password_and_ends_every_session(identity: Identity, someone: Someone) -> None:
+    asked = await someone.client.post("/password-resets", json={"email": "A.MARTIN@hopital.example"})
+    assert asked.status_code == 202
+    token = await identity.link_token()
+    weak = await reset(someone.client, token, "short")
+    assert (weak.status_code, problem(weak)) == (422, "password-too-weak")
+    assert (await reset(someone.client, token)).status_code == 204
+    assert (await someone.refresh()).status_code == 401
+    assert (await someone.password()).status_code == 401
+    assert (await someone.password(password=ANOTHER)).status_code == 200
+    again = await reset(someone.client, token)
+    assert (again.status_code, problem(again)) == (410, "link-refused")
+    assert [subject for _, subject, _ in await identity.letters()] == ["Votre mot de passe a changé"]
+
+
+async def test_a_link_serves_for_half_an_hour_and_older_ones_go_with_the_one_used(
+    identity: Identity, someone: Someone
+) -> None:
+    tokens = []
+    for _ in range(2):
+        await someone.client.post("/password-resets", json={"email": someone.email})
+        tokens.append(await identity.link_token())
+    assert (await reset(someone.client, tokens[1])).status_code == 204
+    assert (await reset(someone.client, tokens[0])).status_code == 410
+    await identity.letters()
+    identity.wait(minutes=20)
+    await someone.client.post("/password-resets", json={"email": someone.email})
+    token = await identity.link_token()
+    identity.wait(minutes=30, seconds=1)
+    assert (await reset(someone.client, token)).status_code == 410
+
+
+async def test_an_address_without_account_gets_no_letter_and_the_same_answer(
+    identity: Identity, someone: Someone
+) -> None:
+    known = await someone.client.post("/password-resets", json={"email": someone.email})
+    unknown = await someone.client.post("/password-resets", json={"email": "nobody@hopital.example"})
+    assert known.content == unknown.content
+    assert known.status_code == unknown.status_code == 202
+    assert len(identity.mails.waiting) == 2, "the request itself does the same work for both"
+    assert [to for to, _, _ in await identity.letters()] == [someone.email]
+
+
+async def test_a_reset_does_not_get_around_the_second_factor(identity: Identity, someone: Someone) -> None:
+    await someone.add_app()
+    await identity.letters()
+    await someone.client.post("/password-resets", json={"email": someone.email})
+    assert (await reset(someone.client, await identity.link_token())).status_code == 204
+    assert (await someone.password(password=ANOTHER)).status_code == 202
+
+
+async def test_a_link_for_one_thing_is_none_for_another(identity: Identity, someone: Someone) -> None:
+    await someone.client.post("/password-resets", json={"email": someone.email})
+    token = await identity.link_token()
+    given = {"token": token, "password": PASSWORD}
+    assert (await someone.client.post("/registrations/confirmation", json=given)).status_code == 410
+    assert (await reset(someone.client, someone.tokens["device_token"])).status_code == 410
+
+
+async def test_who_knows_the_password_changes_it_and_ends_the_other_sessions(
+    identity: Identity, someone: Someone
+) -> None:
+    async with identity.client() as client:
+        other = await Someone(identity, client).sign_in()
+        wrong = await someone.call("PUT", "/me/password", {"current": "not the right one", "password": ANOTHER})
+        assert (wrong.status_code, problem(wrong)) == (401, "proof-refused")
+        weak = await someone.call("PUT", "/me/password", {"current": PASSWORD, "password": "consilium1234"})
+        assert (weak.status_code, weak.json()["code"]) == (422, "personal")
+        done = await someone.call("PUT", "/me/password", {"current": PASSWORD, "password": ANOTHER})
+        assert done.status_code == 204
+        assert (await someone.refresh()).status_code == 200
+        assert (await other.refresh()).status_code == 401
+    assert (await someone.password()).status_code == 401
+    assert [subject for _, subject, _ in await identity.letters()] == ["Votre mot de passe a changé"]
+
+
+async def hammer(identity: Identity, address: str, tries: int) -> set[int]:
+    async with identity.client(address) as guesser:
+        bad = Someone(identity, guesser)
+        return {(await bad.password(password=f"guess number {number}")).status_code for number in range(tries)}
+
+
+async def test_guessers_everywhere_do_not_shut_an_owner_out_of_a_device_that_is_known(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = someone.tokens["device_token"]
+    monkeypatch.setattr(identity.passwords, "_check", lambda password, known: password == PASSWORD)
+    for number in range(20):
+        await hammer(identity, f"198.51.100.{number}", 6)
+    assert 429 in await hammer(identity, "192.0.2.7", 120), "even from the owner's own network"
+    assert (await someone.password()).status_code == 429
+    assert (await someone.password(device_token=device)).status_code == 200
+    cookie = {"cookie": f"consilium_device={device}"}
+    asked = {"email": someone.email, "password": PASSWORD}
+    assert (await someone.client.post("/sessions", json=asked, headers=cookie)).status_code == 200
+
+
+async def test_from_a_new_place_an_owner_waits_half_a_minute_at_most(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity.passwords, "_check", lambda password, known: password == PASSWORD)
+    for number in range(30):
+        await hammer(identity, f"198.51.100.{number}", 6)
+    async with identity.client("203.0.113.5") as hotel:
+        away = await Someone(identity, hotel).password()
+        assert away.status_code == 429
+        assert int(away.headers["retry-after"]) <= 30
+
+
+async def test_a_known_device_is_no_free_pass(identity: Identity, someone: Someone) -> None:
+    device = someone.tokens["device_token"]
+    statuses = [
+        (await someone.password(password=f"guess number {number}", device_token=device)).status_code
+        for number in range(8)
+    ]
+    assert statuses == [401] * 6 + [429] * 2
+    await identity.member("b@hopital.example")
+    async with identity.client() as client:
+        other = Someone(identity, client, "b@hopital.example")
+        guesses = [(await other.password(password="wrong one!", device_token=device)).status_code for _ in range(8)]
+    assert guesses == [401] * 6 + [429] * 2, "known for its own account only"
+
+
+async def test_a_passkey_meets_no_brake_on_passwords(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Authenticator()
+    await add_passkey(someone, device)
+    monkeypatch.setattr(identity.passwords, "_check", lambda password, known: password == PASSWORD)
+    assert 429 in await hammer(identity, "192.0.2.7", 120)
+    assert (await passkey_sign_in(identity, device)).status_code == 200
+
+
+async def test_guessing_at_the_second_factor_gets_slow_and_its_owner_hears_of_it_once_a_day(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await someone.add_app()
+    await identity.letters()
+    async with identity.client("198.51.100.1") as client:
+        thief = Someone(identity, client)
+        ticket = (await thief.password()).json()["ticket"]
+        given = {"ticket": ticket, "code": "000000"}
+        statuses = [(await client.post("/sessions/second-factor", json=given)).status_code for _ in range(9)]
+    assert statuses == [401] * 6 + [429] * 3
+    assert [subject for _, subject, _ in await identity.letters()] == ["Connexions refusées à votre compte"]
+    identity.wait(seconds=60)
+    owner = await someone.sign_in()
+    assert owner.tokens["member"]["email"] == someone.email
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "free"),
+    [
+        ("/sessions/refresh", {"refresh_token": "x" * 43}, 200),
+        ("/password-resets/confirmation", {"token": "x" * 43, "password": ANOTHER}, 50),
+        ("/registrations/confirmation", {"token": "x" * 43, "password": ANOTHER}, 50),
+        ("/password-resets", {"email": "nobody@hopital.example"}, 20),
+    ],
+)
+async def test_one_place_gets_slow_and_others_do_not_feel_it(
+    identity: Identity, someone: Someone, path: str, given: dict[str, str], free: int
+) -> None:
+    async with identity.client("198.51.100.1") as bad:
+        statuses = [(await bad.post(path, json=given)).status_code for _ in range(free + 2)]
+    assert statuses[-1] == 429
+    assert 429 not in statuses[:free]
+    assert (await someone.client.post(path, json=given)).status_code != 429
+    assert (await someone.refresh()).status_code == 200
