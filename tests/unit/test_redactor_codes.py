@@ -104,6 +104,6 @@ def test_no_single_library_finds_more_of_any_kind() -> None:
     for symbology in SYMBOLOGIES:
         best = max(rows[symbology][0] for name, rows in counts.items() if name != "ours")
         assert counts["ours"][symbology][0] >= best, symbology
-    for symbology in ("Code128", "EAN13", "PDF417"):
+    for symbology, more in (("Code128", 5), ("EAN13", 5), ("PDF417", 5), ("DataMatrix", 1)):
         best = max(rows[symbology][0] for name, rows in counts.items() if name != "ours")
-        assert counts["ours"][symbology][0] >= best + 5, symbology
+        assert counts["ours"][symbology][0] >= best + more, symbology

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.redactor.detectors import Pixels
+from services.redactor.detectors.code_frames import framed
 
 Map = npt.NDArray[np.float32]
 
@@ -44,6 +45,7 @@ class Look(StrEnum):
     BARS = "bars"
     STACKED = "stacked"
     SQUARES = "squares"
+    FRAMED = "framed"  # with the frame of a Data Matrix: see `code_frames`
     UNSURE = "unsure"  # worth a closer look by a reader, not by itself a code
 
 
@@ -68,10 +70,22 @@ def prints(grey: Pixels) -> list[Print]:
         for island in _islands(level, SHORTEST_HALVED_PX if halving else 0.0):
             seen = _measured(level, island)
             look = None if seen is None else _look(seen)
+            grown = np.float32(2**halving)
+            if look not in (Look.BARS, Look.STACKED, Look.SQUARES):
+                frame = None if _known(found, island.mean(axis=0) * grown) else framed(level, island)
+                if frame is not None and cv2.contourArea(frame) < MOST_OF_PICTURE * level.size:
+                    found.append(Print(frame * grown, Look.FRAMED, 0.0))
+                    continue
             if seen is not None and look is not None and seen.width * seen.height < MOST_OF_PICTURE * level.size:
-                found.append(Print(seen.corners * np.float32(2**halving), look, seen.uneven))
+                found.append(Print(seen.corners * grown, look, seen.uneven))
         level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return found
+
+
+def _known(found: list[Print], point: npt.NDArray[np.floating]) -> bool:
+    """Does the point lie in a print that is believed already?"""
+    place = float(point[0]), float(point[1])
+    return any(each.look is not Look.UNSURE and cv2.pointPolygonTest(each.corners, place, False) > 0 for each in found)
 
 
 def bars_at(grey: Pixels, corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:

@@ -36,13 +36,13 @@ SQUARE_FORMATS = (
 MARGIN = 0.15  # of the longer side: searchers mark the outer bars or corners, print is seldom exact, and paper bends
 LINE_MARGIN = 0.25  # readers mark the part of the bars' height that they read, and the number stands below the bars
 
-PRINT_SCORES = {Look.BARS: 0.55, Look.STACKED: 0.5, Look.SQUARES: 0.45}
+PRINT_SCORES = {Look.BARS: 0.55, Look.STACKED: 0.5, Look.SQUARES: 0.45, Look.FRAMED: 0.5}
 """How surely a print that nobody could read is a code."""
 
 READ_AGAIN = 4  # doubtful places at most, each a few milliseconds
 READ_AGAIN_PX = 320  # longer side at which a doubtful place is read again
 
-SQUARE = ("zxing-cpp-3.1", "opencv-qr-aruco-5.0", f"print-{Look.SQUARES}")
+SQUARE = ("zxing-cpp-3.1", "opencv-qr-aruco-5.0", f"print-{Look.SQUARES}", f"print-{Look.FRAMED}")
 """Detectors of square codes. The others find bars, beside which a number may stand in plain."""
 
 Quad = npt.NDArray[np.float32]
