@@ -32,6 +32,7 @@ from services.identity.domain.account import (
 )
 from services.identity.domain.factors import TOTP_FIELD, Totp, new_totp_secret, totp_uri
 from services.identity.domain.letters import Letter
+from services.identity.registries.commands import registry_commands
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.factors import FactorStore
@@ -51,6 +52,7 @@ from shared.wrapping import Rewrappable, open_keyring, rewrap_everything
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+registry_commands(cli)
 
 Who = Annotated[str, typer.Argument(metavar="EMAIL_OR_ID", help="The member's e-mail address or member id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object (a list: one a line).")]

@@ -30,8 +30,10 @@ from services.identity.store.sessions import Sessions
 from services.identity.store.smtp import SmtpServer
 from services.identity.store.tickets import Tickets
 from services.identity.store.verifications import Verifications
+from services.identity.verification import Verification
 from shared import web
 from shared.auth import Guard, TokenVerifier
+from shared.blobs import Blobs
 from shared.bus import Bus
 from shared.mongo import Mongo, prepare_when_possible
 from shared.outbox import Relay
@@ -59,6 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     directory, contacts = Directory(mongo.db), Contacts(mongo)
     profiles = Profiles(mongo, accounts, directory)
     verifications = Verifications(mongo, accounts, sealed, NumberIndex(mongo.db, sealed))
+    blobs = Blobs(settings)
+    verification = Verification(settings, mongo, accounts, attempts, verifications, mails, keyring, blobs)
 
     async def civil_name_of(member_id: str) -> tuple[str, str] | None:
         name = await verifications.civil_name_of(member_id)
@@ -88,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 mails.prepare,
                 profiles.prepare,
                 contacts.prepare,
+                *verification.prepares(),
             ),
             name="prepare",
         )
@@ -101,13 +106,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await bus.start()
                 tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
                 tasks.append(asyncio.create_task(postman.run(), name="postman"))
+                tasks += verification.work()
             yield
         finally:
             await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await verification.close()
             await keyring.close()
+            blobs.close()
             mongo.close()
 
     return web.create_app(
@@ -123,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             profile_routes(people, guard),
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),
+            *verification.routers(guard),
         ],
     )
 

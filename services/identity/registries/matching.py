@@ -22,6 +22,7 @@ from services.identity.domain.verification import (
     match,
 )
 from services.identity.registries import Registry, RegistryAway
+from services.identity.specialties import specialty_of_r38
 from services.identity.store.kept_requests import Kept, KeptRequests
 from services.identity.store.verifications import Verifications
 from shared.events import Profession
@@ -97,9 +98,16 @@ class Matching:
             valid_until=ends,
         )
 
+        known = {specialty_of_r38(code) for code in practitioner.skills} - {None} if number.issuer == "rpps" else set()
+
         def confirmed(found: Account) -> Account:
             return found.confirm(
-                now, number.issuer, profession=profession, country=registry.country if registry else country
+                now,
+                number.issuer,
+                profession=profession,
+                # What the registry says fills a gap; of several specialties the member chooses.
+                specialty=next(iter(known)) if found.specialty is None and len(known) == 1 else None,
+                country=registry.country if registry else country,
             )
 
         return await self._verifications.confirm(
