@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from benchmarks import harness
 from benchmarks.harness import Result, median_row
 from services.identity.domain.account import Account
-from services.identity.store.keys import SigningKey
+from services.identity.store.keys import SigningKeys
 from shared.auth import TokenVerifier
 from shared.events import Profession
 
@@ -31,7 +31,7 @@ ROUNDS = 7
 
 async def run() -> Result:
     with tempfile.TemporaryDirectory() as folder:
-        key = SigningKey.load_or_create(Path(folder) / "key.pem")
+        key = SigningKeys(Path(folder) / "key.pem", 600)
     now = datetime.now(UTC)
     tokens = [key.sign(_account(n).claims(issuer=ISSUER, audience=AUDIENCE, now=now, ttl_s=600)) for n in range(TOKENS)]
     public: Any = jwt.PyJWK(key.published()["keys"][0], algorithm="EdDSA").key

@@ -13,7 +13,7 @@ from services.identity.routes import factors, membership, recovery, sessions
 from services.identity.routes.desk import Desk
 from services.identity.settings import Settings
 from services.identity.store.addresses import AddressLetters
-from services.identity.store.keys import SigningKey
+from services.identity.store.keys import SigningKeys
 from services.identity.store.passwords import Passwords
 from services.identity.store.postman import Postman
 from shared.auth import Guard, TokenVerifier
@@ -47,7 +47,7 @@ class Identity:
         self.sessions = self.accounts.sessions
         self.attempts = MemoryAttempts(now=self.now)
         self.passwords = Passwords(at_once=2, waiting=32)
-        self.key = SigningKey.load_or_create(folder / "key.pem")
+        self.keys = SigningKeys(folder / "key.pem", self.settings.access_token_ttl_s)
         self.factors = MemoryFactors()
         self.tickets = MemoryTickets(now=self.now)
         self.mails = MemoryMails(now=self.now)
@@ -62,7 +62,7 @@ class Identity:
             self.accounts,
             self.attempts,
             self.passwords,
-            self.key,
+            self.keys,
             self.sessions,
             self.factors,
             self.tickets,
@@ -72,7 +72,7 @@ class Identity:
         )
 
         async def keys() -> dict[str, Any]:
-            return self.key.published()
+            return self.keys.published()
 
         async def session_open(session_id: str) -> bool:
             return await self.sessions.get(session_id) is not None

@@ -11,6 +11,7 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
@@ -36,6 +37,7 @@ from services.identity.registries.commands import registry_commands
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.factors import FactorStore
+from services.identity.store.keys import LEAD_S, RotationPending, rotate
 from services.identity.store.mails import Mails
 from services.identity.store.passwords import Passwords
 from services.identity.store.sessions import Sessions
@@ -202,6 +204,32 @@ def reset_factors(who: Who, as_json: AsJson = False) -> None:
 
     account = _with_stores(work)
     _show(account, as_json, f"forgot the second factors of {account.pseudonym}")
+
+
+@cli.command()
+def rotate_keys(
+    file: Annotated[
+        Path | None, typer.Option(help="The file of signing keys; without it IDENTITY_SIGNING_KEY_FILE.")
+    ] = None,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Drop all other keys now: for a key that others have got hold of.")
+    ] = False,
+) -> None:
+    """Put a new key that signs access tokens into the file. Nobody is signed out, and no restart is needed.
+
+    It is published at once, signs in a quarter of an hour, and the key before it stays published until its last token
+    has expired. With --at-once tokens are refused that the others have signed; clients go on with refresh tokens.
+    """
+    settings = load(Settings)
+    path = file or settings.signing_key_file
+    try:
+        key_id, signs_from = rotate(path, settings.access_token_ttl_s, lead_s=0 if at_once else LEAD_S)
+    except RotationPending as pending:
+        _stop(f"A rotation is under way: {pending}. Wait for that, or say --at-once.")
+    except (WrongSetting, FileNotFoundError) as error:
+        _stop(str(error))
+    begins = datetime.fromtimestamp(signs_from, UTC).isoformat(timespec="seconds")
+    typer.echo(f"{path}: key {key_id} signs from {begins}.")
 
 
 @cli.command()

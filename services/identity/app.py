@@ -20,7 +20,7 @@ from services.identity.store.attempts import Attempts
 from services.identity.store.contacts import Contacts
 from services.identity.store.directory import Directory
 from services.identity.store.factors import FactorStore
-from services.identity.store.keys import SigningKey
+from services.identity.store.keys import SigningKeys
 from services.identity.store.mails import Mails
 from services.identity.store.number_index import NumberIndex
 from services.identity.store.passwords import Passwords
@@ -44,7 +44,7 @@ from shared.wrapping import open_keyring
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. Connects to nothing before its lifespan begins; the signing key is read (or made) here."""
     settings = settings or Settings()
-    key = SigningKey.load_or_create(settings.signing_key_file)
+    keys = SigningKeys(settings.signing_key_file, settings.access_token_ttl_s)
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     accounts, attempts = Accounts(mongo), Attempts(mongo.db)
     passwords = Passwords(settings.password_hashes_at_once, settings.password_hashes_waiting)
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     sessions, factor_store, tickets = Sessions(mongo.db), FactorStore(mongo.db), Tickets(mongo.db)
     letters = AddressLetters(accounts, tickets, settings.links_url)
     postman = Postman(mails, smtp_server(settings), accounts.by_id, letters.composers(), settings.mail_from)
-    desk = Desk(settings, accounts, attempts, passwords, key, sessions, factor_store, tickets, mails, sealed)
+    desk = Desk(settings, accounts, attempts, passwords, keys, sessions, factor_store, tickets, mails, sealed)
     bus = Bus(settings, "identity")
     Handlers(mails).subscribe(bus)
     relay = Relay(mongo.db, bus)
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     people = People(accounts, profiles, contacts, civil_name_of)
 
     async def own_keys() -> dict[str, object]:
-        return key.published()
+        return keys.published()
 
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience, fetch=own_keys)
 

@@ -18,7 +18,8 @@ class Settings(SecretKeeperSettings):
     kafka_username: str = "identity"
     mongo_database: str = "identity"
 
-    # Ed25519, PEM (PKCS 8). Made at the first start where there is none; every replica needs the same file.
+    # Ed25519, PEM (PKCS 8), one key or several (`rotate-keys`). Made at the first start where there is none; every
+    # replica needs the same file.
     signing_key_file: Path = Path(".data/identity-signing-key.pem")
     # What credential documents and small secrets are wrapped with; identity's own, no other service has it.
     wrapping_key_file: Path = Path(".data/identity-wrapping-key")

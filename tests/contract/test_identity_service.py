@@ -236,6 +236,31 @@ async def test_the_service_is_ready_and_tells_why(address: str) -> None:
         assert "consilium_http_request_seconds_bucket" in text
 
 
+async def test_keys_are_rotated_while_the_service_runs(platform: Platform, address: str) -> None:
+    member = made(platform)
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+
+        async def published() -> list[str]:
+            keys = (await client.get("/.well-known/jwks.json")).json()["keys"]
+            return [key["kid"] for key in keys]
+
+        before = await published()
+        mine = await signed_in(client, member)
+        done = run(platform, "rotate-keys")
+        assert done.status == 0, done.err
+
+        async def both() -> bool:
+            return len(await published()) == len(before) + 1
+
+        await until(both)
+        assert set(before) < set(await published())
+        assert (await client.get("/me", headers=mine)).status_code == 200
+        assert (await client.get("/me", headers=await signed_in(client, member))).status_code == 200
+    again = run(platform, "rotate-keys")
+    assert again.status == 1
+    assert again.err.startswith("A rotation is under way: a key begins to sign at ")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

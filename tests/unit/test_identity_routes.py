@@ -205,7 +205,7 @@ async def test_signing_in_gives_a_short_token_that_every_service_can_check(
     assert principal.status is MemberStatus.UNVERIFIED
     head, claims, _ = (json.loads(base64.urlsafe_b64decode(part + "==") if part[0] == "e" else b"{}")
                        for part in session["access_token"].split("."))  # fmt: skip
-    assert head == {"alg": "EdDSA", "typ": "at+jwt", "kid": identity.key.key_id}
+    assert head == {"alg": "EdDSA", "typ": "at+jwt", "kid": identity.keys.current().key_id}
     assert claims["exp"] - claims["iat"] <= 600
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.identity.settings import Settings as IdentitySettings
-from services.identity.store.keys import SigningKey
+from services.identity.store.keys import SigningKeys
 from services.redactor.settings import Settings as RedactorSettings
 from shared.errors import WrongSetting
 from shared.keyring import FileKeyRing
@@ -62,7 +62,7 @@ def test_a_wrapping_key_that_cannot_be_used_is_named_and_not_quoted(content: str
 def test_a_signing_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("nothing of the kind")
     with pytest.raises(WrongSetting, match=r"key\.pem"):
-        SigningKey.load_or_create(tmp_path / "key.pem")
+        SigningKeys(tmp_path / "key.pem", 600)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from services.identity.domain.letters import Letter
 from services.identity.domain.tickets import Purpose
 from services.identity.routes.desk import Desk, Member, SignedIn, Wanted, address_of, brake, open_session
 from services.identity.routes.proofs import PROOF_REFUSED, Ticket
+from services.identity.store.keys import JWKS_MAX_AGE_S
 from shared.auth import Guard, Principal
 from shared.auth_problems import TOKEN_REFUSED
 from shared.events import Language, Profession, Specialty
@@ -194,7 +195,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     @router.get("/.well-known/jwks.json", tags=["keys"])
     async def jwks(response: Response) -> dict[str, Any]:
         """The public keys of access tokens (RFC 7517)."""
-        response.headers["cache-control"] = "public, max-age=60"
+        response.headers["cache-control"] = f"public, max-age={JWKS_MAX_AGE_S}"
         return desk.keys.published()
 
     return router
