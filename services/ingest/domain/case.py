@@ -55,9 +55,11 @@ from shared.events import (
     FrameBoxes,
     Language,
     Marks,
+    PatientFacts,
     QuestionKind,
     RejectOutcome,
     Specialty,
+    TextFinding,
 )
 
 MAX_PICTURES = 10
@@ -84,6 +86,7 @@ class Case(Stored):
     language: Language
     title: str
     body: str
+    patient: PatientFacts | None = None
     created_at: datetime
     updated_at: datetime
     state: CaseState = CaseState.DRAFT
@@ -101,7 +104,7 @@ class Case(Stored):
     # -- what the author does ------------------------------------------------------------------------------------
 
     def edit(self, now: datetime, changes: Mapping[str, Any]) -> None:
-        """Change `specialty`, `kind`, `language`, `title` or `body`. Pictures and consent stay as they are."""
+        """Change `specialty`, `kind`, `language`, `title`, `body` or `patient`. Pictures and consent stay."""
         self._must_be(EDITABLE)
         different = {name: value for name, value in changes.items() if getattr(self, name) != value}
         for name, value in different.items():
@@ -247,8 +250,15 @@ class Case(Stored):
         request.close(state, now)
         self._changed(now)
 
-    def submit(self, texts: TextHashes, now: datetime, marks: Mapping[str, Marks] | None = None) -> CaseSubmitted:
-        """Ask for publication. `marks`: the answer about each picture that may show skin, by id.
+    def submit(
+        self,
+        texts: TextHashes,
+        now: datetime,
+        marks: Mapping[str, Marks] | None = None,
+        findings: Sequence[TextFinding] = (),
+    ) -> CaseSubmitted:
+        """Ask for publication. `marks`: the answer about each picture that may show skin, by id. `findings`: words
+        of the text that may identify somebody and that the author keeps; moderators see them pointed out.
 
         Raises ConsentMissing without a consent that covers exactly these pictures, ConsentTextOutdated where the text
         that was signed says that faces are covered and a picture shows part of one, MarksUnanswered where an answer
@@ -275,6 +285,8 @@ class Case(Stored):
             text_version=self.text_version,
             pictures=tuple(picture.submitted() for picture in self.pictures),
             consent=self.consent.facts() if self.consent and self.needs_consent else None,
+            findings=tuple(findings),
+            patient=self.patient,
         )
 
     def withdraw(self, now: datetime) -> CaseWithdrawn:

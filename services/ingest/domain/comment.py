@@ -4,13 +4,16 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.events import CommentAdded, CommentKind
+from shared.events import CommentAdded, CommentKind, TextFinding
 
 MAX_COMMENT_CHARACTERS = 10_000
 
 
 class Comment(BaseModel):
-    """Written once; `parent_id` names the comment of the same case that it answers."""
+    """Written once; `parent_id` names the comment of the same case that it answers.
+
+    `findings`: words that may identify somebody and that the author keeps.
+    """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -21,6 +24,7 @@ class Comment(BaseModel):
     text: str
     parent_id: str | None = None
     created_at: datetime
+    findings: tuple[TextFinding, ...] = ()
 
     def added(self) -> CommentAdded:
         """The event that publishes it."""

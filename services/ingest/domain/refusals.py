@@ -31,6 +31,12 @@ class CaseWithdrawnForGood(Refused):
     code = "case-withdrawn"
 
 
+class TextMayIdentify(Refused):
+    """The text has words that may identify somebody, and the sender has not said that they may stay (`findings`)."""
+
+    code = "text-may-identify"
+
+
 class TooManyPictures(Refused):
     code = "too-many-pictures"
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from services.ingest.domain.refusals import Refused
-from services.ingest.routes import cases, comments, consents, pictures, privacy, signing
+from services.ingest.routes import cases, comments, consents, pictures, privacy, signing, text_checks
 from services.ingest.routes.problems import CASE_WITHDRAWN, KEY_REUSED, problem_of
 from services.ingest.store import AnswerGone, KeyReused
 from shared.web import language
@@ -16,7 +16,15 @@ __all__ = ["answer_refusals", "routers"]
 
 
 def routers() -> list[APIRouter]:
-    return [cases.router, pictures.router, comments.router, consents.router, signing.router, privacy.router]
+    return [
+        cases.router,
+        pictures.router,
+        comments.router,
+        text_checks.router,
+        consents.router,
+        signing.router,
+        privacy.router,
+    ]
 
 
 def answer_refusals(app: FastAPI) -> None:

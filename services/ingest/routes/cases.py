@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from services.ingest import consent_texts
 from services.ingest.domain.case import Case
 from services.ingest.routes.caller import Member, Open, Repeatable, now, respond
+from services.ingest.routes.text_checks import look_in_case
 from services.ingest.routes.views import (
     CaseChanges,
     CaseList,
@@ -131,6 +132,9 @@ async def submit(
     """Ask for publication. Refused without a valid consent that covers exactly these pictures: to the current text
     where a clinical box opens a face (409 `consent-text-outdated` after version 2026-11).
 
+    Where title or body have words that may identify somebody, name each in `acknowledged_findings` or change the text
+    (409 `text-may-identify` lists them; POST /text-checks points them out before).
+
     Of every photo and every picture of a wound say what marks it shows (`marks`; the question is at GET /questions).
     """
     at = now()
@@ -142,6 +146,7 @@ async def submit(
             consent_texts.hashes(),
             at,
             asked.by_picture() if asked else {},
+            look_in_case(asked.acknowledged_findings if asked else []),
             lambda case: _shown(case, at, 202),
         )
     )

@@ -96,6 +96,18 @@ TOO_MANY_BOXES = ProblemKind(
         fr="Une image accepte au plus {limit} cadres, toutes vues comprises. Tracez-en moins, de plus grands.",
     ),
 )
+TEXT_MAY_IDENTIFY = ProblemKind(
+    "text-may-identify",
+    409,
+    Text(en="The text may tell who somebody is", fr="Le texte peut révéler qui est quelqu'un"),
+    Text(
+        en="The words listed in findings may identify the patient, a relative or a carer. Say them more generally; or, "
+        "where they name nobody, send the request again with each of them in acknowledged_findings.",
+        fr="Les mots indiqués dans findings peuvent identifier le patient, un proche ou un soignant. Dites-les de "
+        "façon plus générale\u00a0; ou, s'ils ne désignent personne, renvoyez la demande en citant chacun dans "
+        "acknowledged_findings.",
+    ),
+)
 CONSENT_NEEDED = ProblemKind(
     "consent-needed",
     409,
@@ -239,6 +251,7 @@ _BY_CODE = {
         PICTURE_UNKNOWN,
         NOT_REDACTED,
         BOX_OUTSIDE,
+        TEXT_MAY_IDENTIFY,
         TOO_MANY_BOXES,
         CONSENT_NEEDED,
         CONSENT_TEXT_OUTDATED,

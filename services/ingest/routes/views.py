@@ -13,12 +13,14 @@ from services.ingest.domain.picture import Picture
 from services.ingest.domain.states import CaseState
 from services.ingest.routes.asking import NO_CONTROLS, Asking, Line, Prose
 from services.ingest.routes.consent_views import ConsentRequestView, ConsentView, InformationView
+from services.ingest.routes.text_shapes import Acknowledged, PatientAsked
 from shared.events import (
     Box,
     CommentKind,
     FrameBoxes,
     Language,
     Marks,
+    PatientFacts,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -44,19 +46,22 @@ class NewCase(Asking):
     language: Language
     title: Line
     body: Prose
+    patient: PatientAsked | None = None
 
 
 class CaseChanges(Asking):
-    """Only the fields that are given change."""
+    """Only the fields that are given change; `patient` as a whole."""
 
     specialty: Specialty | None = None
     kind: QuestionKind | None = None
     language: Language | None = None
     title: Line | None = None
     body: Prose | None = None
+    patient: PatientAsked | None = None
 
     def given(self) -> dict[str, Any]:
-        return self.model_dump(exclude_none=True)
+        patient = {"patient": self.patient.facts()} if self.patient else {}
+        return self.model_dump(exclude_none=True, exclude={"patient"}) | patient
 
 
 class NewBoxes(Asking):
@@ -83,9 +88,13 @@ class MarksOfPicture(MarksGiven):
 
 
 class NewSubmission(Asking):
-    """`marks`: one answer for each picture of the kinds that GET /questions names."""
+    """`marks`: one answer for each picture of the kinds that GET /questions names.
+
+    `acknowledged_findings`: each of the findings that you have looked at and keep, with its field, kind, start and end.
+    """
 
     marks: Annotated[list[MarksOfPicture], Field(max_length=MAX_PICTURES, default_factory=list)]
+    acknowledged_findings: Acknowledged
 
     @model_validator(mode="after")
     def _once_each(self) -> "NewSubmission":
@@ -104,6 +113,7 @@ class NewComment(Asking):
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_COMMENT_CHARACTERS, pattern=NO_CONTROLS),
     ]
     parent_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    acknowledged_findings: Acknowledged
 
 
 class PictureView(BaseModel):
@@ -154,6 +164,7 @@ class CaseView(BaseModel):
     language: Language
     title: str
     body: str
+    patient: PatientFacts | None
     pictures: list[PictureView]
     needs_consent: bool
     information: InformationView | None
@@ -301,4 +312,4 @@ class CommentView(BaseModel):
 
     @classmethod
     def of(cls, comment: Comment) -> "CommentView":
-        return cls(**dict(comment))
+        return cls(**comment.model_dump(exclude={"findings"}))

@@ -5,7 +5,7 @@ Objects come first and the record of them second, so that a crash in between lea
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -20,7 +20,7 @@ from services.ingest.store.ended import end_consents
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks
+from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks, TextFinding
 from shared.mongo import Document, Mongo, Session
 from shared.originals import RawRoom
 from shared.outbox import Outbox
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 Act = Callable[[Case], Event | None]
 """Changes a case by its own methods and returns the event to be told, if any. May run more than once."""
 Show = Callable[[Case], Answer]
+Look = Callable[[Case], Awaitable[Sequence[TextFinding]]]
+"""Looks for words that may identify somebody; returns those that the author keeps, or raises TextMayIdentify."""
 
 
 class Store:
@@ -144,6 +146,7 @@ class Store:
         texts: TextHashes,
         now: datetime,
         marks: Mapping[str, Marks],
+        look: Look,
         show: Show,
     ) -> Answer:
         """Write the text where moderation reads it, then submit the case with exactly that text."""
@@ -154,12 +157,13 @@ class Store:
             written = case.text_version
             text = orjson.dumps({"title": case.title, "body": case.body})
             case.submit(texts, now, marks)  # on this copy: refuses before anything is written
+            findings = await look(case)
             await self._blobs.put(TEXTS, text_key(case_id, written), text, "application/json")
 
-            def act(case: Case, written: int = written) -> CaseSubmitted:
+            def act(case: Case, written: int = written, findings: Sequence[TextFinding] = findings) -> CaseSubmitted:
                 if case.text_version != written:
                     raise _TextEdited
-                return case.submit(texts, now, marks)
+                return case.submit(texts, now, marks, findings)
 
             try:
                 return await self.change(author_id, case_id, asked, act, show)
