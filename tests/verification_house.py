@@ -131,7 +131,7 @@ class VerificationHouse:
         self.register = Register()
         self.letters = Letters()
         self.matching = Matching(
-            {"rpps": self.register}, self.verifications, self.kept, rhythm=RHYTHM, now=lambda: self.now
+            {"rpps": self.register}, self.verifications, self.kept, self.letters, rhythm=RHYTHM, now=lambda: self.now
         )
         self.watch = self.watcher()
         self.attempts = Attempts(mongo.db, now=lambda: self.now)

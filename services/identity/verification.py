@@ -57,7 +57,7 @@ class Verification:
         self.kept = KeptRequests(mongo.db, SealedField(keyring))
         self.verifications = verifications
         rhythm = Rhythm(every=timedelta(days=settings.recheck_days))
-        matching = Matching(self._registries, verifications, self.kept, rhythm=rhythm)
+        matching = Matching(self._registries, verifications, self.kept, mailer, rhythm=rhythm)
         self.watch = Watch(
             mongo.db,
             self._registries,

@@ -161,6 +161,7 @@ async def test_a_request_waits_while_the_registry_is_away(house: VerificationHou
     assert await house.watch.try_kept() == 1
     assert await house.status(member.member_id) is MemberStatus.VERIFIED
     assert await house.kept.of(member.member_id) is None
+    assert house.letters.sent == [(member.member_id, Letter.ACCOUNT_VERIFIED, {})]
 
 
 async def test_a_kept_request_that_does_not_match_is_shown_refused_without_its_secrets(
@@ -176,6 +177,7 @@ async def test_a_kept_request_that_does_not_match_is_shown_refused_without_its_s
     found = await house.mongo.db[REQUESTS].find_one({"_id": member.member_id})
     assert found is not None
     assert "asked" not in found
+    assert house.letters.sent == [(member.member_id, Letter.MATCH_REFUSED, {})]
     assert await house.watch.try_kept() == 0
 
 

@@ -39,6 +39,8 @@ class Letter(StrEnum):
     """Facts: ended_on (ISO date)."""
     PROOF_REFUSED = "proof_refused"
     """Facts: reason (a sentence in the member's language)."""
+    MATCH_REFUSED = "match_refused"
+    """A registry that was away has answered, and does not confirm what the member said."""
     LEAVING_ASKED = "leaving_asked"
     """Facts: leaves_on (ISO date)."""
     CONSENT_EXPIRING = "consent_expiring"
@@ -314,6 +316,19 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
             "Your account will be erased",
             "You asked for your account to be erased. This will happen on {leaves_on}, for good. Until then other "
             "members do not see you, and you can change your mind in your account's settings.\n\n" + _NOT_YOU_EN,
+        ),
+    },
+    Letter.MATCH_REFUSED: {
+        "fr": Words(
+            "Le répertoire n'a pas confirmé votre profession",
+            "Vous aviez demandé une vérification pendant que le répertoire ne répondait pas. Il a répondu depuis : le "
+            "numéro, le nom et la profession de votre compte n'y concordent pas. Vérifiez-les et recommencez, ou "
+            "déposez un justificatif.",
+        ),
+        "en": Words(
+            "The registry did not confirm your profession",
+            "You asked to be verified while the registry did not answer. It has answered since: number, name and the "
+            "profession of your account do not belong together there. Check them and try again, or hand in a proof.",
         ),
     },
     Letter.CONSENT_EXPIRING: {

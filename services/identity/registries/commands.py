@@ -87,13 +87,14 @@ def registry_commands(cli: typer.Typer) -> None:
             verifications = Verifications(mongo, accounts, sealed, NumberIndex(mongo.db, sealed))
             registries = open_registries(settings, mongo.db)
             rhythm = Rhythm(every=timedelta(days=settings.recheck_days))
-            matching = Matching(registries, verifications, KeptRequests(mongo.db, sealed), rhythm=rhythm)
+            mails = Mails(mongo, sealed)
+            matching = Matching(registries, verifications, KeptRequests(mongo.db, sealed), mails, rhythm=rhythm)
             watch = Watch(
                 mongo.db,
                 registries,
                 verifications,
                 matching,
-                Mails(mongo, sealed),
+                mails,
                 accounts.by_id,
                 rhythm=rhythm,
             )

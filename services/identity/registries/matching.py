@@ -9,6 +9,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from services.identity.domain.account import Account, AccountUnknown, MoveRefused
+from services.identity.domain.letters import Letter, Mailer
 from services.identity.domain.recheck import Finding, Rhythm
 from services.identity.domain.verification import (
     CivilName,
@@ -45,6 +46,7 @@ class Matching:
         registries: Mapping[str, Registry],
         verifications: Verifications,
         kept: KeptRequests,
+        mailer: Mailer,
         *,
         rhythm: Rhythm,
         now: Clock = lambda: datetime.now(UTC),
@@ -52,6 +54,7 @@ class Matching:
         self.registries = registries
         self._verifications = verifications
         self._kept = kept
+        self._mailer = mailer
         self._rhythm = rhythm
         self._now = now
 
@@ -139,5 +142,8 @@ class Matching:
             await self._kept.put_off(kept, self._rhythm.after_silence(kept.failures + 2, now))
             return False
         except _REFUSED:
-            await self._kept.refuse(kept, now)
+            if await self._kept.refuse(kept, now):
+                await self._mailer.enqueue(kept.member_id, Letter.MATCH_REFUSED)
+        else:
+            await self._mailer.enqueue(kept.member_id, Letter.ACCOUNT_VERIFIED)
         return True

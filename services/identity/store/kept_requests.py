@@ -108,15 +108,17 @@ class KeptRequests:
             {"$set": {"next_try_at": until, "lease_until": _NEVER}, "$inc": {"failures": 1}},
         )
 
-    async def refuse(self, kept: Kept, now: datetime) -> None:
-        """The registry has answered, and the answer does not match. Number and name go."""
-        await self._requests.update_one(
+    async def refuse(self, kept: Kept, now: datetime) -> bool:
+        """The registry has answered, and the answer does not match. Number and name go. False where the request was
+        taken over or replaced meanwhile."""
+        refused = await self._requests.update_one(
             {"_id": kept.member_id, "lease": kept.lease},
             {
                 "$set": {"state": KeptState.REFUSED.value, "forget_at": now + timedelta(days=_SHOWN_DAYS)},
                 "$unset": {ASKED: "", "lease": "", "next_try_at": ""},
             },
         )
+        return refused.matched_count == 1
 
     async def forget(self, member_id: str, session: Session | None = None) -> None:
         """Remove the member's request: they are verified, or they leave."""
