@@ -187,6 +187,7 @@ def case_content(event: CaseApproved) -> Document:
         "shown_until": event.consent.expires_on.isoformat() if event.consent and event.consent.expires_on else None,
         "card": _json(card),
         "text": event.text,
+        "patient": event.patient.model_dump_json() if event.patient else None,
         "pictures": _PICTURES.dump_json(event.pictures).decode(),
     }
 
@@ -207,7 +208,9 @@ def whole_case(document: Mapping[str, Any], author: str) -> str:
         }
         for picture in orjson.loads(document["pictures"])
     ]
-    more = _json({"version": document["version"], "text": document["text"], "pictures": pictures})
+    # A case that was projected before patients were told of has no such field.
+    patient = orjson.loads(document.get("patient") or "null")
+    more = _json({"version": document["version"], "text": document["text"], "patient": patient, "pictures": pictures})
     return f"{with_author(document['card'], author, document['comments'])[:-1]},{more[1:]}"
 
 

@@ -18,7 +18,16 @@ from services.feed.store import Pages, Reader
 from shared.audiences import tags_of_reader
 from shared.auth import Guard, Principal
 from shared.blobs import REDACTED, BlobMissing, ObjectStore
-from shared.events import CommentKind, Language, PictureKind, Profession, QuestionKind, RenditionSize, Specialty
+from shared.events import (
+    CommentKind,
+    Language,
+    PatientFacts,
+    PictureKind,
+    Profession,
+    QuestionKind,
+    RenditionSize,
+    Specialty,
+)
 from shared.web import ProblemKind, Text
 
 logger = logging.getLogger(__name__)
@@ -143,8 +152,11 @@ class PublishedPicture(BaseModel):
 
 
 class PublishedCase(CaseCard):
+    """`patient`: what the author tells of the patient, generalised; null where nothing is told."""
+
     version: int
     text: str
+    patient: PatientFacts | None
     pictures: list[PublishedPicture]
 
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from services.feed import domain
 from services.feed.domain import BadCursor, CommentEntry, Fold, Standing
-from shared.events import CaseApproved, CaseRedacted, CaseWithdrawn, CommentAdded, MemberChanged, MemberStatus
+from shared.events import (
+    AgeBand,
+    CaseApproved,
+    CaseRedacted,
+    CaseWithdrawn,
+    CommentAdded,
+    MemberChanged,
+    MemberStatus,
+    PatientFacts,
+)
 from tests.feed_histories import (
     START,
     MemoryBuild,
@@ -141,6 +150,17 @@ def test_a_whole_case_shows_its_renditions_and_not_where_they_lie() -> None:
     assert rendition["url"] == "/cases/c/pictures/p/frames/0/full"
     assert rendition["sha256"] == "a" * 64
     assert "object_key" not in shown
+
+
+def test_what_is_told_of_the_patient_is_shown_with_the_whole_case() -> None:
+    patient = PatientFacts(age_band=AgeBand.YEARS_85_89, region="FR-75")
+    told = domain.case_content(approval("c").model_copy(update={"patient": patient}))
+    shown = orjson.loads(domain.whole_case({"_id": "c", "version": 1, "comments": 0, **told}, "{}"))
+    assert shown["patient"] == {"age_band": "years_85_89", "sex": None, "region": "FR-75", "timing": None}
+    before = domain.case_content(approval("c"))
+    before.pop("patient")
+    shown = orjson.loads(domain.whole_case({"_id": "c", "version": 1, "comments": 0, **before}, "{}"))
+    assert shown["patient"] is None
 
 
 def test_only_an_approved_rendition_is_found() -> None:
