@@ -80,6 +80,7 @@ class IngestService:
     redactor_room: RawRoom
     handlers: Handlers
     tokens: TokenMaker
+    keyring: FileKeyRing
     letters_forgotten: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
 
     @property
@@ -99,7 +100,9 @@ class IngestService:
     async def call(
         self, method: str, path: str, json: Any = None, *, member: str = AUTHOR, key: str = "", **more: Any
     ) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self.tokens.token(member)}", **more.pop("headers", {})}
+        """One request of a member. `claims` change the token."""
+        token = self.tokens.token(member, **more.pop("claims", {}))
+        headers = {"authorization": f"Bearer {token}", **more.pop("headers", {})}
         if key:
             headers["idempotency-key"] = key
         return await self.http.request(method, path, json=json, headers=headers, **more)
@@ -323,7 +326,7 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
             keyring = FileKeyRing(key_file)
             room, redactor_room = RawRoom(blobs, keyring), RawRoom(redactor_blobs, keyring)
             handlers = Handlers(opened.store, members)
-            yield IngestService(app, http, mongo, blobs, redactor_blobs, room, redactor_room, handlers, tokens)
+            yield IngestService(app, http, mongo, blobs, redactor_blobs, room, redactor_room, handlers, tokens, keyring)
     await mongo.db.client.drop_database(database)
     for client in (blobs, redactor_blobs, mongo):
         client.close()

@@ -126,6 +126,12 @@ class ConsentRequest(Stored):
     def signed_by_somebody(self) -> bool:
         return any(slot.signature for slot in self.signers)
 
+    @property
+    def last_day(self) -> date | None:
+        """Until when the case may be shown, by the earliest signature that there is."""
+        signed = [slot.signature.signed_on for slot in self.signers if slot.signature]
+        return years_after(min(signed), self.duration_years) if signed else None
+
     def slot(self, signer_id: str) -> Slot:
         """Raises SignerUnknown."""
         for slot in self.signers:

@@ -24,7 +24,7 @@ from services.ingest.pages.words import (
     said,
     years,
 )
-from shared.events import Language
+from shared.events import Audience, Language, Specialty
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,7 @@ class Offer:
 def offer_of(request: ConsentRequest, language: Language, responsible: Responsible, today: date) -> Offer:
     """The request in words. `today`: from when the duration would count."""
     last_day = years_after(today, request.duration_years)
-    audience = said(
-        AUDIENCES[request.audience],
-        language,
-        specialty=said(SPECIALTIES[request.specialty], language) if request.specialty else "",
-    )
+    audience = audience_of(request.audience, request.specialty, language)
     until = {"en": "until {last} at the latest", "fr": "au plus tard jusqu’au {last}"}[language]
     fields: list[tuple[Label, str | None]] = [
         (Label.PATIENT_CODE, request.patient_code),
@@ -86,6 +82,11 @@ def offer_of(request: ConsentRequest, language: Language, responsible: Responsib
         audience=audience,
         last_day=last_day,
     )
+
+
+def audience_of(audience: Audience, specialty: Specialty | None, language: Language) -> str:
+    """Who sees the case, in words."""
+    return said(AUDIENCES[audience], language, specialty=said(SPECIALTIES[specialty], language) if specialty else "")
 
 
 def text_of(version: str, language: Language) -> ConsentText:

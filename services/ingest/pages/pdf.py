@@ -23,13 +23,13 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, KeepTogether, Spacer
 
 from services.ingest.consent_texts.reading import Block, Kind, Span, blocks, without_signature
-from services.ingest.domain.consent import Consent, Purpose
+from services.ingest.domain.consent import Purpose, Signature, years_after
 from services.ingest.domain.consent_request import ConsentRequest
 from services.ingest.domain.signers import Capacity
-from services.ingest.pages.offer import Offer, Responsible, capacity_of, offer_of, purposes_of, text_of
+from services.ingest.pages.offer import Offer, Responsible, audience_of, capacity_of, offer_of, purposes_of, text_of
 from services.ingest.pages.tagged import Document, Figure, LinesToWriteOn, Tagged, TickBox
-from services.ingest.pages.words import AUDIENCES, LABELS, SPECIALTIES, Label, day, said
-from shared.events import Language
+from services.ingest.pages.words import LABELS, Label, day, said
+from shared.events import Audience, Language, Specialty
 
 _FONT = "Vera"
 _BODY = 9.5
@@ -42,6 +42,33 @@ class Part:
 
     codes: Sequence[tuple[Capacity, str]]
     withdrawal_url: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was agreed with one signature."""
+
+    text_version: str
+    patient_code: str
+    purposes: tuple[Purpose, ...]
+    audience: Audience
+    specialty: Specialty | None
+    signed_on: date
+    last_day: date
+    contact: str
+
+    @classmethod
+    def of(cls, request: ConsentRequest, signature: Signature) -> "Receipt":
+        return cls(
+            text_version=request.text_version,
+            patient_code=request.patient_code,
+            purposes=signature.purposes,
+            audience=request.audience,
+            specialty=request.specialty,
+            signed_on=signature.signed_on,
+            last_day=request.last_day or years_after(signature.signed_on, request.duration_years),
+            contact=request.contact,
+        )
 
 
 def form_pdf(
@@ -90,27 +117,22 @@ def leaflet_pdf(version: str, language: Language, responsible: Responsible) -> b
     return _build(said(LABELS[Label.LEAFLET], language), language, story)
 
 
-def receipt_pdf(
-    consent: Consent, language: Language, responsible: Responsible, code: str, withdrawal_url: str
-) -> bytes:
+def receipt_pdf(receipt: Receipt, language: Language, responsible: Responsible, code: str, url: str) -> bytes:
     """What the signer takes home: what was agreed, until when, and the code. No picture, no signature, no name."""
-    text = text_of(consent.text_version, language)
-    audience = said(
-        AUDIENCES[consent.audience],
-        language,
-        specialty=said(SPECIALTIES[consent.specialty], language) if consent.specialty else "",
-    )
+    text = text_of(receipt.text_version, language)
     rows = [
-        (said(LABELS[Label.PATIENT_CODE], language), consent.patient_code),
-        (said(LABELS[Label.SIGNED_ON], language), day(consent.signed_on, language)),
-        (said(LABELS[Label.AUDIENCE], language), audience),
-        (said(LABELS[Label.PURPOSES], language), ", ".join(p.label for p in purposes_of(text, consent.purposes))),
-        (said(LABELS[Label.UNTIL], language), day(consent.expires_on, language) if consent.expires_on else ""),
+        (said(LABELS[Label.PATIENT_CODE], language), receipt.patient_code),
+        (said(LABELS[Label.SIGNED_ON], language), day(receipt.signed_on, language)),
+        (said(LABELS[Label.AUDIENCE], language), audience_of(receipt.audience, receipt.specialty, language)),
+        (said(LABELS[Label.PURPOSES], language), ", ".join(p.label for p in purposes_of(text, receipt.purposes))),
+        (said(LABELS[Label.UNTIL], language), day(receipt.last_day, language)),
+        (said(LABELS[Label.CONTACT], language), receipt.contact),
         (said(LABELS[Label.CONTROLLER], language), responsible.controller),
         (said(LABELS[Label.OFFICER], language), responsible.data_officer),
     ]
     story: list[Flowable] = [_paragraph(escape(said(LABELS[Label.RECEIPT], language)), "kicker")]
-    story += [*_code(language, code, withdrawal_url), *_rows(rows), *_text(blocks(text.text))]
+    story += [*_code(language, code, url, cut=False), *_rows(rows)]
+    story += [Spacer(0, 6 * mm), *_text(without_signature(blocks(text.text)))]
     return _build(said(LABELS[Label.RECEIPT], language), language, story)
 
 
@@ -156,10 +178,10 @@ def _signature(capacity: str, language: Language) -> list[Flowable]:
     ]
 
 
-def _code(language: Language, code: str | None, url: str) -> list[Flowable]:
+def _code(language: Language, code: str | None, url: str, *, cut: bool = True) -> list[Flowable]:
     words = said(LABELS[Label.CODE_HOW], language, url=url) if code else said(LABELS[Label.CODE_LATER], language)
     story: list[Flowable] = [Spacer(0, 5 * mm)]
-    if code:
+    if code and cut:
         story.append(_paragraph(escape(said(LABELS[Label.KEEP], language)), "small"))
     story.append(_heading(said(LABELS[Label.CODE], language)))
     if code:

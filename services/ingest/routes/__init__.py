@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from services.ingest.domain.refusals import Refused
-from services.ingest.routes import cases, comments, consents, pictures, privacy, signing, text_checks
+from services.ingest.routes import cases, comments, consents, pictures, privacy, signing, signing_pages, text_checks
 from services.ingest.routes.problems import CASE_WITHDRAWN, KEY_REUSED, problem_of
 from services.ingest.store import AnswerGone, KeyReused
 from shared.web import language
@@ -23,6 +23,7 @@ def routers() -> list[APIRouter]:
         text_checks.router,
         consents.router,
         signing.router,
+        signing_pages.router,
         privacy.router,
     ]
 

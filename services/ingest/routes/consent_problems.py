@@ -20,7 +20,7 @@ NOT_INFORMED = ProblemKind(
     Text(
         en="Inform the patient first and record it (PUT /cases/…/information); the leaflet helps. Then ask for the "
         "consent.",
-        fr="Informez d'abord le patient et consignez-le (PUT /cases/…/information) ; la notice vous y aide. Demandez "
+        fr="Informez d'abord le patient et consignez-le (PUT /cases/…/information) ; la notice vous y aide. Demandez "
         "ensuite le consentement.",
     ),
 )
@@ -32,8 +32,8 @@ SUBJECT = ProblemKind(
         en="What is said of the person in the pictures does not fit together ({reason}). A minor: both holders of "
         "parental authority, or one with legal_ground; a protected adult: legal_ground; the deceased: relation. "
         "For all three say in own_view what the person says or said, how it was told, and when.",
-        fr="Les indications sur la personne des images ne concordent pas ({reason}). Mineur : les deux titulaires de "
-        "l'autorité parentale, ou un seul avec legal_ground ; adulte protégé : legal_ground ; personne décédée : "
+        fr="Les indications sur la personne des images ne concordent pas ({reason}). Mineur : les deux titulaires de "
+        "l'autorité parentale, ou un seul avec legal_ground ; adulte protégé : legal_ground ; personne décédée : "
         "relation. Dans ces trois cas, indiquez dans own_view ce que dit ou disait la personne, comment, et quand.",
     ),
 )
@@ -63,7 +63,7 @@ REQUEST_CLOSED = ProblemKind(
     Text(en="This request is closed", fr="Cette demande est close"),
     Text(
         en="The request is '{state}': no signature is awaited. Make a new request if one is needed.",
-        fr="La demande est « {state} » : aucune signature n'est attendue. Faites une nouvelle demande si nécessaire.",
+        fr="La demande est « {state} » : aucune signature n'est attendue. Faites une nouvelle demande si nécessaire.",
     ),
 )
 REQUEST_SIGNED = ProblemKind(
@@ -98,7 +98,7 @@ LINK_EXPIRED = ProblemKind(
     Text(en="This link has expired", fr="Ce lien a expiré"),
     Text(
         en="Links work for 14 days. Ask your carer for a new one.",
-        fr="Un lien fonctionne pendant 14 jours. Demandez-en un nouveau à votre soignant.",
+        fr="Un lien fonctionne pendant 14 jours. Demandez-en un nouveau à votre soignant.",
     ),
 )
 LINK_USED = ProblemKind(

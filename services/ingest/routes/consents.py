@@ -62,7 +62,7 @@ async def _paper_limit(request: Request) -> None:
 async def leaflet(language: Language, open_: Open) -> Response:
     """The information leaflet for patients, to print and hand over (PDF): the current text, without a signature."""
     data = await asyncio.to_thread(leaflet_pdf, consent_texts.current(), language, responsible(open_))
-    return _pdf(data, f"consilium-{language}.pdf")
+    return pdf_of(data, f"consilium-{language}.pdf")
 
 
 @router.put("/cases/{case_id}/information", response_model=CaseView)
@@ -190,7 +190,7 @@ async def print_form(
     data = await asyncio.to_thread(
         form_pdf, request, language or request.language, who, at.date(), [one.data for one in pictures], part
     )
-    return _pdf(data, "consent-form.pdf")
+    return pdf_of(data, "consent-form.pdf")
 
 
 @router.put(
@@ -260,5 +260,6 @@ async def keep_paper(
     return respond(Answer(200, CaseView.of(given.case, at).model_dump(mode="json")))
 
 
-def _pdf(data: bytes, name: str) -> Response:
+def pdf_of(data: bytes, name: str) -> Response:
+    """A PDF that the browser shows."""
     return Response(data, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}"'})

@@ -19,7 +19,7 @@ from fastapi.responses import Response
 
 from services.ingest import consent_texts
 from services.ingest.domain.case import Case
-from services.ingest.domain.consent import Means, Purpose, Signature, years_after
+from services.ingest.domain.consent import Means, Purpose, Signature
 from services.ingest.domain.refusals import ConsentRefused, LinkUnknown
 from services.ingest.domain.withdrawal_code import DATA_BYTES, code_from, hash_of
 from services.ingest.pages.offer import capacity_of, offer_of
@@ -122,14 +122,13 @@ def _answered(case: Case, link: str, code: str) -> Answered:
     assert request is not None
     signature = next(slot.signature for slot in request.signers if slot.link_hash == link)
     assert signature is not None
-    signed = [slot.signature for slot in request.signers]
-    first = min(one.signed_on for one in signed if one is not None)
+    assert request.last_day is not None
     return Answered(
         code=code,
         purposes=signature.purposes,
         signed_on=signature.signed_on,
-        expires_on=years_after(first, request.duration_years),
-        complete=all(signed),
+        expires_on=request.last_day,
+        complete=all(slot.signature for slot in request.signers),
     )
 
 

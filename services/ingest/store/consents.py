@@ -67,11 +67,20 @@ class Given:
 
 @dataclass(frozen=True)
 class CodeOwner:
-    """What a withdrawal code belongs to. The case may have been withdrawn already."""
+    """What a withdrawal code belongs to; `signer_id` is None for one that was printed. The case may be gone already."""
 
     case_id: str
     request_id: str
+    signer_id: str | None
     issued_at: datetime
+
+
+@dataclass(frozen=True)
+class Signed:
+    """One signature and what it was asked for."""
+
+    request: ConsentRequest
+    signature: Signature
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,7 @@ class Consents:
         if found.slot.signature is not None:
             return await self._repeated(found, code_hash)
         found.request.check_link(found.slot.signer_id, now)
+        found.case.check_can_be_signed(found.request)
         signed, proof = signature(found)
         # On this copy: refuses before anything is written.
         found.case.sign(found.request.request_id, {found.slot.signer_id: signed}, consent_id, texts, now)
@@ -221,7 +231,18 @@ class Consents:
         found = await self._codes.find_one({"_id": code_hash})
         if found is None:
             return None
-        return CodeOwner(found["case_id"], found["request_id"], found["issued_at"])
+        return CodeOwner(found["case_id"], found["request_id"], found["signer_id"], found["issued_at"])
+
+    async def signed_with(self, owner: CodeOwner) -> Signed | None:
+        """What was signed when the code was given; None where it was printed, or another request is current."""
+        if owner.signer_id is None:
+            return None
+        document = await self._cases.find_one({"_id": owner.case_id, "consent_request.request_id": owner.request_id})
+        request = case_from(document).consent_request if document else None
+        if request is None:
+            return None
+        signature = request.slot(owner.signer_id).signature
+        return Signed(request, signature) if signature else None
 
     async def kept(self, consent_id: str) -> KeptConsent:
         """Raises ConsentUnknown."""
