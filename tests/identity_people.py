@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,15 +13,22 @@ from deploy.local import Platform
 from services.identity.domain.account import Account
 from services.identity.routes.contacts import contact_routes
 from services.identity.routes.directory import directory_routes
+from services.identity.routes.leaving import Doorway, leaving_routes
 from services.identity.routes.profile import People, profile_routes
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.contacts import Contacts
 from services.identity.store.directory import Directory
+from services.identity.store.leaving import Departures
+from services.identity.store.mails import Mails
+from services.identity.store.number_index import NumberIndex
 from services.identity.store.profiles import Profiles
+from services.identity.store.verifications import Verifications
 from shared.auth import Guard
-from shared.events import BlocksChanged, Profession, Specialty
+from shared.events import BlocksChanged, MemberChanged, Profession, Specialty
+from shared.keyring import HeldKeys
 from shared.mongo import Mongo
+from shared.sealed import SealedField
 from shared.web import create_app
 from tests.tokens import TokenMaker
 
@@ -31,13 +38,21 @@ Json = dict[str, Any]
 
 @dataclass
 class Village:
-    """Members and the routes that they call. `names`: whose civil name was verified, as family and given name."""
+    """Members and the routes that they call.
+
+    `names`: whose civil name was verified, as family and given name. `clock[0]`: the time for who leaves. `forgotten`:
+    whose files were erased.
+    """
 
     mongo: Mongo
     http: httpx.AsyncClient
     accounts: Accounts
     contacts: Contacts
     tokens: TokenMaker
+    departures: Departures
+    verifications: Verifications
+    clock: list[datetime]
+    forgotten: list[str] = field(default_factory=list)
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     async def person(
@@ -66,11 +81,17 @@ class Village:
         )
         return Villager(self, account, {"authorization": f"Bearer {token}"})
 
+    async def told(self, member_id: str) -> list[MemberChanged]:
+        """What other services hear of a member, in order."""
+        wanted = {"key": member_id, "topic": MemberChanged.topic}
+        rows = self.mongo.db["outbox"].find(wanted, sort=[("sequence", 1)])
+        return [MemberChanged.parse(row["value"]) async for row in rows]
+
     async def told_of_blocks(self, member_id: str) -> list[BlocksChanged]:
         """The events that wait in the outbox, in order."""
         wanted = {"key": member_id, "topic": BlocksChanged.topic}
         rows = self.mongo.db["outbox"].find(wanted, sort=[("sequence", 1)])
-        return [BlocksChanged.parse(row["value"]) async for row in rows]
+        return [BlocksChanged.parse(row["value"]) async for row in rows if row["value"] is not None]
 
 
 @dataclass
@@ -138,6 +159,27 @@ async def open_village(platform: Platform, database: str | None = None) -> Async
         return names.get(member_id)
 
     people = People(accounts, profiles, contacts, civil_name_of)
+    clock, forgotten = [NOW], list[str]()
+
+    async def forget_files(member_id: str) -> None:
+        forgotten.append(member_id)
+        await mongo.db["credential_applications"].delete_many({"member_id": member_id})
+
+    sealed = SealedField(HeldKeys([bytes(32)]))
+    mails = Mails(mongo, sealed)
+    departures = Departures(
+        mongo,
+        accounts,
+        profiles,
+        contacts,
+        mails,
+        grace=timedelta(days=30),
+        forget_files=forget_files,
+        now=lambda: clock[0],
+    )
+    await departures.prepare()
+    verifications = Verifications(mongo, accounts, sealed, NumberIndex(mongo.db, sealed))
+    await verifications.prepare()
     guard = Guard(tokens.verifier(), accounts.state)
     app = create_app(
         Settings(),
@@ -147,9 +189,10 @@ async def open_village(platform: Platform, database: str | None = None) -> Async
             profile_routes(people, guard),
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),
+            leaving_routes(Doorway(people, departures, verifications), guard),
         ],
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-        yield Village(mongo, http, accounts, contacts, tokens, names)
+        yield Village(mongo, http, accounts, contacts, tokens, departures, verifications, clock, forgotten, names)
     mongo.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 
@@ -12,6 +13,7 @@ from services.identity.routes import sessions as session_routes
 from services.identity.routes.contacts import contact_routes
 from services.identity.routes.desk import Desk
 from services.identity.routes.directory import directory_routes
+from services.identity.routes.leaving import Doorway, leaving_routes
 from services.identity.routes.profile import People, profile_routes
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
@@ -21,6 +23,7 @@ from services.identity.store.contacts import Contacts
 from services.identity.store.directory import Directory
 from services.identity.store.factors import FactorStore
 from services.identity.store.keys import SigningKeys
+from services.identity.store.leaving import Departures
 from services.identity.store.mails import Mails
 from services.identity.store.number_index import NumberIndex
 from services.identity.store.passwords import Passwords
@@ -70,6 +73,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     people = People(accounts, profiles, contacts, civil_name_of)
 
+    departures = Departures(
+        mongo,
+        accounts,
+        profiles,
+        contacts,
+        mails,
+        grace=timedelta(seconds=settings.leaving_grace_s),
+        forget_files=verification.forget,
+    )
+
     async def own_keys() -> dict[str, object]:
         return keys.published()
 
@@ -92,6 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 mails.prepare,
                 profiles.prepare,
                 contacts.prepare,
+                departures.prepare,
                 *verification.prepares(),
             ),
             name="prepare",
@@ -106,6 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await bus.start()
                 tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
                 tasks.append(asyncio.create_task(postman.run(), name="postman"))
+                tasks.append(asyncio.create_task(departures.run(settings.leaving_every_s), name="departures"))
                 tasks += verification.work()
             yield
         finally:
@@ -131,6 +146,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             profile_routes(people, guard),
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),
+            leaving_routes(Doorway(people, departures, verifications, verification.files_of), guard),
             *verification.routers(guard),
         ],
     )

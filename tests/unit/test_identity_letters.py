@@ -22,6 +22,7 @@ FACTS = {
     "factor": "totp",
     "case_id": "4711",
     "expires_on": "2027-03-01",
+    "leaves_on": "2027-03-01",
     "reason": "",
     "ends_on": "2027-10-31",
     "ended_on": "2027-10-31",

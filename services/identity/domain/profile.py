@@ -190,7 +190,12 @@ class OpensCivilNames(Protocol):
 
 def is_peer(account: Account | None) -> bool:
     """Whether members meet this account: a verified professional (or student), and not about to leave."""
-    return account is not None and account.status is MemberStatus.VERIFIED and Role.MEMBER in account.roles
+    return (
+        account is not None
+        and account.status is MemberStatus.VERIFIED
+        and Role.MEMBER in account.roles
+        and account.departure is None
+    )
 
 
 def may_confirm(profession: Profession | None, member_id: str, owner_id: str) -> bool:
