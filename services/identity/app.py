@@ -15,6 +15,7 @@ from services.identity.routes.desk import Desk
 from services.identity.routes.directory import directory_routes
 from services.identity.routes.leaving import Doorway, leaving_routes
 from services.identity.routes.profile import People, profile_routes
+from services.identity.routes.reveals import reveal_routes
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
 from services.identity.store.addresses import AddressLetters
@@ -29,6 +30,7 @@ from services.identity.store.number_index import NumberIndex
 from services.identity.store.passwords import Passwords
 from services.identity.store.postman import Postman
 from services.identity.store.profiles import Profiles
+from services.identity.store.reveals import Reveals
 from services.identity.store.sessions import Sessions
 from services.identity.store.smtp import SmtpServer
 from services.identity.store.tickets import Tickets
@@ -72,6 +74,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return (name.family, name.given) if name else None
 
     people = People(accounts, profiles, contacts, civil_name_of)
+    reveals = Reveals(mongo)
+
+    async def is_member(member_id: str) -> bool:
+        return await accounts.by_id(member_id) is not None
 
     departures = Departures(
         mongo,
@@ -106,6 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 profiles.prepare,
                 contacts.prepare,
                 departures.prepare,
+                reveals.prepare,
                 *verification.prepares(),
             ),
             name="prepare",
@@ -147,6 +154,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),
             leaving_routes(Doorway(people, departures, verifications, verification.files_of), guard),
+            reveal_routes(reveals, guard, civil_name_of, is_member),
             *verification.routers(guard),
         ],
     )
