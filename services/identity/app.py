@@ -8,7 +8,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from services.identity.handlers import Handlers
-from services.identity.routes import factors, membership, recovery
+from services.identity.routes import factors, membership, pages, recovery
 from services.identity.routes import sessions as session_routes
 from services.identity.routes.contacts import contact_routes
 from services.identity.routes.desk import Desk
@@ -49,11 +49,11 @@ from shared.wrapping import open_keyring
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. Connects to nothing before its lifespan begins; the signing key is read (or made) here."""
     settings = settings or Settings()
+    keyring = open_keyring(settings)  # before a signing key is made: a wrong setting leaves nothing behind
     keys = SigningKeys(settings.signing_key_file, settings.access_token_ttl_s)
     mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
     accounts, attempts = Accounts(mongo), Attempts(mongo.db)
     passwords = Passwords(settings.password_hashes_at_once, settings.password_hashes_waiting)
-    keyring = open_keyring(settings)
     sealed = SealedField(keyring)
     mails = Mails(mongo, sealed)
     sessions, factor_store, tickets = Sessions(mongo.db), FactorStore(mongo.db), Tickets(mongo.db)
@@ -150,6 +150,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             session_routes.make_router(desk, guard),
             factors.make_router(desk, guard),
             recovery.make_router(desk, guard),
+            pages.make_router(desk),
             profile_routes(people, guard),
             directory_routes(people, directory, guard),
             contact_routes(people, directory, guard),

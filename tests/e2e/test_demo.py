@@ -81,7 +81,7 @@ def test_a_second_run_keeps_the_data_and_ctrl_c_stops_only_what_it_started(first
         assert (folder / "accounts.json").read_text() == accounts
         addresses = json.loads((folder / "addresses.json").read_text())
         pids = [found["pid"] for found in addresses.values() if found["pid"]]
-        assert len(pids) == 9  # Kafka, MongoDB, the object store, the gateway, five services
+        assert len(pids) == 10  # Kafka, MongoDB, the object store, the catcher of mail, the gateway, five services
         gateway = addresses["gateway"]["address"]
         author = json.loads(accounts)["author"]
         session = httpx.post(

@@ -360,6 +360,8 @@ def test_a_service_reaches_only_the_parts_that_it_has_rights_in(service: str) ->
         expected.add("s3")
     if list((ROOT / "services" / service).glob("routes*")) and service != "identity":
         expected.add("public-keys")
+    if "SMTP_HOST" in " ".join(files.variables_of(service)):
+        expected.add("mail")
     assert allowed_outward(service) == expected
 
 
