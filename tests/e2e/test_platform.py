@@ -300,7 +300,7 @@ def test_data_and_passwords_survive_a_restart_a_crash_and_a_change_of_ports() ->
         platform.start()
         assert traces(platform) == (1, 1, b"x")
         assert {service: platform.service_env(service) for service in SERVICES} == passwords
-        for part in ("kafka", "mongo", "s3"):
+        for part in ("kafka", "mongo", "s3", "mail"):
             platform.processes.kill(part)
 
         (platform.data_dir / "run" / "ports.json").unlink()
