@@ -7,7 +7,7 @@ import base64
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -245,9 +245,18 @@ class Person:
     def withdraw(self, case_id: str) -> Json:
         return self._json(self.call("POST", "ingest", f"/cases/{case_id}/withdrawal"))
 
-    def comment(self, case_id: str, text: str, kind: str = "diagnosis", key: str = "") -> Json:
+    def check_text(self, text: str, language: str = "en") -> Json:
+        """What of a text may tell who somebody is."""
+        return self._json(self.call("POST", "ingest", "/text-checks", {"language": language, "text": text}))
+
+    def comment(
+        self, case_id: str, text: str, kind: str = "diagnosis", key: str = "", kept: Sequence[Json] = ()
+    ) -> Json:
+        """`kept`: findings in the text that stay, as ingest listed them."""
         headers = {"idempotency-key": key} if key else {}
-        said = {"kind": kind, "text": text}
+        names = ("field", "kind", "start", "end")
+        acknowledged = [{name: one[name] for name in names} for one in kept]
+        said = {"kind": kind, "text": text, "acknowledged_findings": acknowledged}
         return self._json(self.call("POST", "ingest", f"/cases/{case_id}/comments", said, headers=headers))
 
     # The moderator's side

@@ -61,6 +61,8 @@ def _prepare(gateway: str, author: Person, cast: Cast, pictures: list[Picture], 
             "incidental finding, and would you follow it up?",
         )
     case_id: str = case["case_id"]
+    with story.step(who, "has the text checked for words that could identify somebody") as step:
+        step.note(f"{len(author.check_text(case['body'])['findings'])} pointed out")
     for picture in pictures:
         data = picture.path.read_bytes()
         keep(folder / "before", picture.path.name, data)
