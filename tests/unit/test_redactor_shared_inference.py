@@ -24,6 +24,7 @@ from services.redactor.pixels.pool import PixelPool
 from services.redactor.weights import DEFAULT_DIRECTORY, TEXT_DETECTION, missing
 from shared.errors import NotNow
 from tests import pictures
+from tests.waiting import until
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "pictures"
 needs_weights = pytest.mark.skipif(
@@ -106,6 +107,23 @@ def test_a_worker_gets_from_the_process_what_it_would_have_calculated(inference:
     (here,) = own.network(TEXT_DETECTION).run(batch)
     assert np.array_equal(there, here)
     assert shared.rest() == Counter({1: 1})
+
+
+@needs_weights
+async def test_the_memory_of_a_great_picture_goes_back_once_nobody_is_at_work() -> None:
+    inference = InferenceProcess(DEFAULT_DIRECTORY, EngineKind.AUTO, Sharing(most=4, wait_s=0.0))
+    try:
+        inference.ensure()
+        process = psutil.Process(inference.pid)
+        shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
+        shared.network(TEXT_DETECTION).run(picture(0.0, side=1600))
+        used = process.memory_info().rss
+        shared.rest()
+        await until(lambda: used - process.memory_info().rss > 150 * 2**20)
+        assert shared.network(TEXT_DETECTION).run(picture(0.0, side=64))
+        shared.rest()
+    finally:
+        inference.close()
 
 
 @needs_weights

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from services.redactor.inference import EngineKind, make_engine, wire
 from services.redactor.inference.batching import Batcher
+from services.redactor.pixels.memory import tame_heap
 from shared.errors import NotNow, WrongSetting
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ def _serve(listening: socket.socket, weights: Path, kind: EngineKind, sharing: S
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold patients' pictures
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    tame_heap()  # else a great picture's maps lie between small blocks, and what `rest` gives back stays claimed
     try:
         engine = make_engine(kind, weights)
     except WrongSetting as error:
