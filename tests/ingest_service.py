@@ -1,4 +1,4 @@
-"""Ingest in this process on the real MongoDB and object store, in a database of its own, without Kafka.
+"""Ingest in this process on the real MongoDB and object store, in a database of its own; of Kafka only the ledger.
 
 What it would tell the others is read from its outbox; what they would tell it is handed to its handlers.
 """
@@ -87,6 +87,11 @@ class IngestService:
     def resources(self) -> Resources:
         found: Resources = self.app.state.resources
         return found
+
+    def code_of(self, signed: httpx.Response) -> str:
+        """The withdrawal code that a signer was told."""
+        assert signed.status_code == 201, signed.text
+        return str(signed.json()["withdrawal_code"])
 
     def eraser(self, **options: Any) -> Eraser:
         """An eraser as the worker has it."""
@@ -294,6 +299,9 @@ def settings_of(platform: Platform, service: str, database: str, key_file: Path,
         "role": "api",
         "mongo_uri": platform.admin_mongo_uri,
         "mongo_database": database,
+        "kafka_bootstrap_servers": platform.where().kafka,
+        "kafka_username": service,
+        "kafka_password": platform.credentials.password(f"{service}_kafka_password"),
         "s3_endpoint": platform.where().s3,
         "s3_access_key": service,
         "s3_secret_key": platform.credentials.password(f"{service}_s3_secret_key"),
@@ -318,6 +326,7 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
     blobs = Blobs(settings)
     redactor_blobs = Blobs(settings_of(platform, "redactor", database, key_file))
     async with app.router.lifespan_context(app):
+        await app.state.ledger.wait()  # nothing is served before
         opened: Resources = app.state.resources
         members = Members(mongo.db, cache_s=0)
         app.state.resources = dataclasses.replace(opened, guard=Guard(tokens.verifier(), members.state))

@@ -43,7 +43,7 @@ from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from deploy.local.processes import PlatformError
-from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
+from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, dead_topic
 
 ADMIN = "admin"
 REPLICA_SET = "rs0"
@@ -69,6 +69,8 @@ BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
     "proofs": {"ingest": ("Read", "Write", "List")},
     "credentials": {"identity": ("Read", "Write", "List")},
 }
+LEDGER_READERS = ("ingest",)
+"""Services that read the ledger of withdrawals at their start and do not consume it."""
 _WAIT_S = 30.0
 _QUIET = logging.Logger("kafka-admin", level=logging.CRITICAL + 1)  # failures arrive as exceptions
 
@@ -184,12 +186,13 @@ def rights(service: str) -> list[AclBinding]:
     """What Kafka lets `service` do: nothing that is not in this list."""
     topic, group = ResourceType.TOPIC, ResourceType.GROUP
     emits = [event.topic for event in EVENTS if event.emitter == service]
-    reads = [event.topic for event in CONSUMES[service]]
-    dead = [dead_topic(name, service) for name in reads]
+    consumes = [event.topic for event in CONSUMES[service]]
+    dead = [dead_topic(name, service) for name in consumes]
+    reads = consumes + ([CaseWithdrawn.topic] if service in LEDGER_READERS else [])
     granted = [
         *((topic, name, AclOperation.WRITE) for name in [*emits, *dead]),
         *((topic, name, AclOperation.READ) for name in [*reads, *dead]),
-        *((topic, name, AclOperation.DESCRIBE) for name in [*emits, *reads, *dead]),
+        *((topic, name, AclOperation.DESCRIBE) for name in dict.fromkeys([*emits, *reads, *dead])),
     ]
     literal = [_allow(service, kind, name, ResourcePatternType.LITERAL, act) for kind, name, act in granted]
     if not reads:

@@ -20,7 +20,7 @@ class Handlers:
         bus.on(ConsentExpiring, self.on_consent_expiring)
 
     async def on_consent_expiring(self, received: Received[ConsentExpiring]) -> None:
-        """Tell the author that a patient's consent ends soon: once for a case and a date, however often we hear it.
+        """Tell the author that a patient's consent ends soon: once for each warning, however often we hear it.
 
         The letter's own key, and not the inbox, makes that so: the same fact may come under another id and version.
         """
@@ -28,6 +28,6 @@ class Handlers:
         if event is None:  # a tombstone: the case is gone
             return
         facts = {"case_id": event.case_id, "expires_on": event.expires_on.isoformat()}
-        once = f"{event.topic}:{event.case_id}:{facts['expires_on']}"
+        once = f"{event.topic}:{event.case_id}:{facts['expires_on']}:{event.days_before}"
         if await self._mailer.enqueue(event.author_id, Letter.CONSENT_EXPIRING, facts, once=once):
             log.info("the author of a case is told that its consent ends", extra={"case_id": event.case_id})

@@ -12,10 +12,21 @@ from services.ingest.handlers import Handlers
 from services.ingest.routes import answer_refusals, routers
 from services.ingest.routes.caller import Resources, UploadSlots
 from services.ingest.settings import Settings
-from services.ingest.store import Consents, Eraser, ProofEraser, Readings, Store
+from services.ingest.store import (
+    Consents,
+    Eraser,
+    Expiry,
+    ProofEraser,
+    Readings,
+    Receipts,
+    Store,
+    Tries,
+    Withdrawals,
+)
 from shared.auth import Guard, Members, TokenVerifier
 from shared.blobs import PROOFS, RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
+from shared.ledger import Ledger
 from shared.mongo import Mongo, prepare_when_possible
 from shared.originals import RawRoom
 from shared.outbox import Relay
@@ -32,16 +43,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     keyring = open_keyring(settings)
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+    withdrawals = Withdrawals(mongo)
+    ledger = Ledger(settings, withdrawals.still_known, withdrawals.by_ledger)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
         blobs = Blobs(settings)
         room = RawRoom(blobs, keyring)
         proofs = SealedRoom(blobs, PROOFS, keyring)
         bus = Bus(settings, "ingest")
+        relay = Relay(mongo.db, bus)
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         consents = Consents(mongo, proofs)
+        receipts = Receipts(mongo, blobs)
+        tries = Tries(mongo, settings.withdrawal_tries)
+        expiry = Expiry(mongo, withdrawals, every_s=settings.expiry_every_s)
         eraser = Eraser(
             mongo,
             blobs,
@@ -50,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             sweep_every_s=settings.sweep_every_s,
             orphan_age_s=settings.orphan_age_s,
             forget_letters=bus.purge_dead_letters if settings.runs_worker else None,
+            receipts=receipts,
             proofs=ProofEraser(mongo, blobs, proofs, timedelta(seconds=settings.orphan_age_s)),
         )
         members = Members(mongo.db)
@@ -59,6 +77,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             store=store,
             consents=consents,
             readings=Readings(mongo),
+            withdrawals=withdrawals,
+            receipts=receipts,
+            tries=tries,
             eraser=eraser,
             blobs=blobs,
             guard=Guard(verifier, members.state),
@@ -66,26 +87,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
 
         async def prepare() -> None:
-            await store.prepare()
-            await consents.prepare()
+            for owner in (store, consents, receipts, tries, expiry):
+                await owner.prepare()
+
+        async def work() -> None:
+            """Nothing that a backup brought back is sent, painted or warned of before the ledger is applied."""
+            await ledger.wait()
+            await bus.start()
+            await asyncio.gather(relay.run(), eraser.run(), expiry.run())
 
         preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
-        tasks = [preparing]
+        tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]
+        app.state.ledger = ledger
         add_check(app, "mongo", lambda: mongo.ready(preparing))
+        add_check(app, "ledger", ledger.check)
         add_check(app, "keys", keyring.check)
         for bucket in (RAW, TEXTS, REDACTED, PROOFS):
             add_check(app, bucket, partial(blobs.ping, bucket))
         try:
             if settings.runs_worker:
                 Handlers(store, members).subscribe(bus)
-                relay = Relay(mongo.db, bus)
                 add_check(app, "kafka", bus.check)
                 add_check(app, "outbox", relay.check)
-                await bus.start()
-                tasks += [
-                    asyncio.create_task(relay.run(), name="outbox-relay"),
-                    asyncio.create_task(eraser.run(), name="eraser"),
-                ]
+                tasks.append(asyncio.create_task(work(), name="work"))
             yield
         finally:
             await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
@@ -96,6 +120,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             blobs.close()
             mongo.close()
 
-    app = create_web_app(settings, "Consilium ingest", lifespan, service="ingest", routers=routers())
+    app = create_web_app(
+        settings,
+        "Consilium ingest",
+        lifespan,
+        service="ingest",
+        routers=routers(),
+        opened=lambda: ledger.applied,
+    )
     answer_refusals(app)
     return app

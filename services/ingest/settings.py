@@ -39,5 +39,9 @@ class Settings(SecretKeeperSettings):
 
     idempotency_hours: int = 48
     purge_retry_s: float = 5.0
+    # How often the last days of consents are looked at.
+    expiry_every_s: float = Field(default=60.0, gt=0)
+    # Wrong withdrawal codes from one address within ten minutes, then it waits.
+    withdrawal_tries: int = Field(default=30, ge=1)
     sweep_every_s: float = 900.0
     orphan_age_s: float = 3600.0

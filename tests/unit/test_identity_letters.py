@@ -147,22 +147,29 @@ async def test_no_log_line_of_the_postman_names_an_address_or_a_link(caplog: pyt
     assert "secret.example" not in said
 
 
-async def test_an_author_is_told_once_for_a_case_and_a_date() -> None:
+async def test_an_author_is_told_once_for_each_warning_about_a_date() -> None:
     post = Post()
     account = await post.member("en")
     handlers = Handlers(post.mails)
 
-    async def hear(version: int, day: date) -> None:
-        event = ConsentExpiring(case_id="case-1", version=version, author_id=account.member_id, expires_on=day)
+    async def hear(version: int, day: date, days: int = 30) -> None:
+        event = ConsentExpiring(
+            case_id="case-1", version=version, author_id=account.member_id, expires_on=day, days_before=days
+        )
         await handlers.on_consent_expiring(Received(event, "case-1", f"id-{version}", event.topic, 0, version))
 
     await hear(7, date(2027, 3, 1))
     await hear(7, date(2027, 3, 1))
     await hear(8, date(2027, 3, 1))
+    await hear(8, date(2027, 3, 1), days=7)
     await hear(9, date(2028, 3, 1))
     await handlers.on_consent_expiring(Received(None, "case-1", "grave", ConsentExpiring.topic, 0, 10))
     while await post.postman.deliver_one():
         pass
     bodies = sorted(message.get_content() for message in post.server.accepted)
-    assert [re.findall(r"ends on (.+?)\.", body) for body in bodies] == [["1 March 2027"], ["1 March 2028"]]
+    assert [re.findall(r"ends on (.+?)\.", body) for body in bodies] == [
+        ["1 March 2027"],
+        ["1 March 2027"],
+        ["1 March 2028"],
+    ]
     assert all("case-1" in body for body in bodies)

@@ -60,6 +60,7 @@ from shared.events import (
     RejectOutcome,
     Specialty,
     TextFinding,
+    WithdrawalCause,
 )
 
 MAX_PICTURES = 10
@@ -289,7 +290,7 @@ class Case(Stored):
             patient=self.patient,
         )
 
-    def withdraw(self, now: datetime) -> CaseWithdrawn:
+    def withdraw(self, now: datetime, cause: WithdrawalCause = WithdrawalCause.AUTHOR) -> CaseWithdrawn:
         """End the case, from any state, for good."""
         if self.state is CaseState.WITHDRAWN:
             raise CaseWithdrawnForGood()
@@ -300,6 +301,7 @@ class Case(Stored):
             version=self.version,
             picture_ids=tuple(p.picture_id for p in self.pictures) + tuple(self.removed_picture_ids),
             withdrawn_at=now,
+            cause=cause,
         )
 
     # -- what others answer --------------------------------------------------------------------------------------

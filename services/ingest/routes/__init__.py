@@ -7,7 +7,18 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from services.ingest.domain.refusals import Refused
-from services.ingest.routes import cases, comments, consents, pictures, privacy, signing, signing_pages, text_checks
+from services.ingest.routes import (
+    cases,
+    comments,
+    consents,
+    pictures,
+    privacy,
+    signing,
+    signing_pages,
+    text_checks,
+    withdrawal_pages,
+    withdrawals,
+)
 from services.ingest.routes.problems import CASE_WITHDRAWN, KEY_REUSED, problem_of
 from services.ingest.store import AnswerGone, KeyReused
 from shared.web import language
@@ -25,6 +36,8 @@ def routers() -> list[APIRouter]:
         signing.router,
         signing_pages.router,
         privacy.router,
+        withdrawals.router,
+        withdrawal_pages.router,
     ]
 
 

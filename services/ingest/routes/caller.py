@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 
 from services.ingest.routes.problems import KEY_INVALID, UPLOADS_BUSY
 from services.ingest.settings import Settings
-from services.ingest.store import Answer, Asked, Consents, Eraser, Readings, Store
+from services.ingest.store import Answer, Asked, Consents, Eraser, Readings, Receipts, Store, Tries, Withdrawals
 from shared.auth import Credentials, Guard, Principal
 from shared.blobs import ObjectStore
 from shared.events import Role
@@ -61,6 +61,9 @@ class Resources:
     store: Store
     consents: Consents
     readings: Readings
+    withdrawals: Withdrawals
+    receipts: Receipts
+    tries: Tries
     eraser: Eraser
     blobs: ObjectStore
     guard: Guard

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from services.ingest.domain.states import CaseState
 from services.ingest.store.ended import ProofEraser
+from services.ingest.store.receipts import Receipts
 from shared.blobs import PROOFS, RAW, TEXTS, BlobEntry, ObjectStore, raw_data_key
 from shared.errors import dependency_is_away
 from shared.mongo import Mongo
@@ -48,6 +49,7 @@ class Eraser:
         orphan_age_s: float = 3600.0,
         forget_letters: ForgetLetters | None = None,
         proofs: ProofEraser | None = None,
+        receipts: Receipts | None = None,
     ) -> None:
         self._cases = mongo.db["cases"]
         self._blobs = blobs
@@ -57,6 +59,7 @@ class Eraser:
         self._orphan_age = timedelta(seconds=orphan_age_s)
         self._forget_letters = forget_letters
         self._proofs = proofs
+        self._receipts = receipts
 
     async def run(self) -> None:
         """Erase until cancelled. What fails is tried again at the next round."""
@@ -64,6 +67,8 @@ class Eraser:
         while True:
             try:
                 await self.purge_all()
+                if self._receipts is not None:
+                    await self._receipts.confirm_all(datetime.now(UTC))
                 if time.monotonic() >= next_sweep:
                     await self.sweep(datetime.now(UTC))
                     next_sweep = time.monotonic() + self._sweep_every_s
