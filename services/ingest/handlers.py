@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from services.ingest.store import Store
 from shared.auth import Members
 from shared.bus import Bus, Received
-from shared.events import CaseApproved, CaseRedacted, CaseRejected, CommentRejected, MemberChanged
+from shared.events import (
+    BlocksChanged,
+    CaseApproved,
+    CaseRedacted,
+    CaseRejected,
+    CommentRejected,
+    MemberChanged,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +33,7 @@ class Handlers:
         bus.on(CaseRejected, self.on_case_rejected)
         bus.on(CommentRejected, self.on_comment_rejected)
         bus.on(MemberChanged, self.on_member_changed)
+        bus.on(BlocksChanged, self.on_member_blocked)
 
     async def on_case_redacted(self, received: Received[CaseRedacted]) -> None:
         """Keep a picture's rendering; with the last one the case is ready for author and patient to look at."""
@@ -57,6 +65,13 @@ class Handlers:
         """Mirror the member, so that a suspension takes effect here within seconds."""
         if received.event is not None:
             await self._members.apply(received.event)
+
+    async def on_member_blocked(self, received: Received[BlocksChanged]) -> None:
+        """Mirror whom a member has blocked: these may not comment on the member's cases."""
+        if received.event is not None:
+            await self._store.blocks.apply(received.event)
+        else:
+            await self._store.blocks.forget(received.key)
 
     @staticmethod
     def _note(

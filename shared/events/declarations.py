@@ -240,13 +240,12 @@ class CaseWithdrawn(Event, topic="case.withdrawn", emitter="ingest"):
 
 
 class ConsentExpiring(Event, topic="consent.expiring", emitter="ingest"):
-    """A case's consent ends soon, and the case with it: its author is told. `days_before`: which warning this is."""
+    """A published case's consent ends soon: its author is told, and asks the patient anew or lets the case go."""
 
     case_id: Id
     version: Version
     author_id: Id
     expires_on: date
-    days_before: Annotated[int, Field(ge=0)] = 0
 
 
 class CommentAdded(Event, topic="comment.added", emitter="ingest", key="comment_id"):
@@ -275,6 +274,7 @@ class CommentRejected(Event, topic="comment.rejected", emitter="moderation", key
 
 EVENTS: tuple[type[Event], ...] = (
     MemberChanged,
+    BlocksChanged,
     CaseUploaded,
     RedactionRequested,
     CaseRedacted,
@@ -290,7 +290,7 @@ EVENTS: tuple[type[Event], ...] = (
 
 CONSUMES: dict[str, tuple[type[Event], ...]] = {
     "identity": (ConsentExpiring,),
-    "ingest": (CaseRedacted, CaseApproved, CaseRejected, CommentRejected, MemberChanged),
+    "ingest": (CaseRedacted, CaseApproved, CaseRejected, CommentRejected, MemberChanged, BlocksChanged),
     "redactor": (CaseUploaded, RedactionRequested, CaseWithdrawn),
     "moderation": (CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged),
     "feed": (CaseApproved, CaseWithdrawn, CommentAdded, MemberChanged),

@@ -157,6 +157,12 @@ class CaseNotPublished(Refused):
     code = "case-not-published"
 
 
+class CommentsClosed(Refused):
+    """This member may not comment on this case. Why is not said: it may be the author's choice."""
+
+    code = "comments-closed-to-you"
+
+
 class ParentUnknown(Refused):
     """The comment that is answered does not belong to this case."""
 

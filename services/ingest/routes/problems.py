@@ -40,6 +40,16 @@ CASE_NOT_PUBLISHED = ProblemKind(
         fr="Les commentaires sont possibles après la publication du cas. Il est dans l'état « {state} ».",
     ),
 )
+COMMENTS_CLOSED = ProblemKind(
+    "comments-closed-to-you",
+    403,
+    Text(en="Not open to your comments", fr="Discussion fermée à vos commentaires"),
+    Text(
+        en="This discussion does not take your comments. Its author or its moderators may limit who answers.",
+        fr="Cette discussion n'accepte pas vos commentaires. Son auteur ou ses modérateurs peuvent limiter qui y "
+        "répond.",
+    ),
+)
 PARENT_UNKNOWN = ProblemKind(
     "parent-comment-unknown",
     422,
@@ -246,6 +256,7 @@ _BY_CODE = {
         CASE_WITHDRAWN,
         CASE_STATE,
         CASE_NOT_PUBLISHED,
+        COMMENTS_CLOSED,
         PARENT_UNKNOWN,
         TOO_MANY_PICTURES,
         PICTURE_UNKNOWN,

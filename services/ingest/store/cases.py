@@ -14,13 +14,14 @@ from services.ingest.domain.case import Case
 from services.ingest.domain.comment import Comment
 from services.ingest.domain.consent import TextHashes
 from services.ingest.domain.picture import Picture
-from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, ParentUnknown, Refused
+from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, CommentsClosed, ParentUnknown, Refused
 from services.ingest.domain.states import CaseState
-from services.ingest.store.ending import end_case
+from services.ingest.store.blocks import Blocks
+from services.ingest.store.ended import end_consents
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CommentAdded, Event, Marks, TextFinding, WithdrawalCause
+from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks, TextFinding
 from shared.mongo import Document, Mongo, Session
 from shared.originals import RawRoom
 from shared.outbox import Outbox
@@ -49,6 +50,7 @@ class Store:
         self._comments = mongo.db["comments"]
         self._outbox = Outbox(mongo.db)
         self._once = Once(mongo, idempotency_hours)
+        self.blocks = Blocks(mongo.db)
 
     async def prepare(self) -> None:
         """Create the indexes. May be repeated."""
@@ -187,8 +189,26 @@ class Store:
             if document is not None and document["author_id"] == author_id and is_withdrawn(document):
                 return show(document["version"])
             case = owned(document, author_id)
-            assert document is not None
-            await end_case(self._mongo.db, document, case, WithdrawalCause.AUTHOR, now, session)
+            event = case.withdraw(now)
+            stub: Document = {
+                "_id": case_id,
+                "author_id": author_id,
+                "state": case.state.value,
+                "version": case.version,
+                "picture_ids": list(event.picture_ids),
+                "created_at": case.created_at,
+                "withdrawn_at": now,
+                "purge_pending": True,
+            }
+            await self._cases.replace_one({"_id": case_id}, stub, session=session)
+            await self._outbox.add(event, session)
+            await self._outbox.add_tombstone(CaseUploaded, case_id, case_id, session)
+            await self._outbox.add_tombstone(CaseSubmitted, case_id, case_id, session)
+            async for comment in self._comments.find({"case_id": case_id}, {"_id": 1}, session=session):
+                await self._outbox.add_tombstone(CommentAdded, comment["_id"], case_id, session)
+            await self._comments.delete_many({"case_id": case_id}, session=session)
+            await end_consents(self._mongo.db, case_id, now, session)
+            await Once.erase(self._mongo.db, case_id, session)
             return show(case.version)
 
         return await self._once.run(asked, case_id, act)
@@ -196,14 +216,16 @@ class Store:
     # -- colleagues ----------------------------------------------------------------------------------------------
 
     async def add_comment(self, comment: Comment, asked: Asked | None, answer: Answer) -> Answer:
-        """Publish a comment. Raises CaseUnknown where the case is not published (its author: CaseNotPublished), and
-        ParentUnknown.
+        """Publish a comment. Raises CaseUnknown where the case is not published (its author: CaseNotPublished),
+        CommentsClosed where its author has blocked this one's, and ParentUnknown.
         """
 
         async def act(session: Session) -> Answer:
             document = await self._cases.find_one({"_id": comment.case_id}, session=session)
             if document is None or document["state"] != CaseState.PUBLISHED.value:
                 owned(document, comment.author_id).check_can_be_commented()
+            elif await self.blocks.has(document["author_id"], comment.author_id, session):
+                raise CommentsClosed()
             if comment.parent_id is not None:
                 wanted = {"_id": comment.parent_id, "case_id": comment.case_id}
                 if await self._comments.find_one(wanted, {"_id": 1}, session=session) is None:
