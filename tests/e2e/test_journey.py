@@ -224,6 +224,10 @@ OPEN_TO_ALL = {
     ("ingest", "GET", "/consent/{token}/pictures/{picture_id}/{frame}/{size}"),
     ("ingest", "POST", "/consent/{token}/signature"),
     ("ingest", "POST", "/consent/{token}/refusal"),
+    ("ingest", "GET", "/consent/{token}"),
+    ("ingest", "POST", "/consent/{token}"),
+    ("ingest", "GET", "/consent/{token}/form"),
+    ("ingest", "POST", "/consent/receipt"),  # so is a withdrawal code
 }
 
 

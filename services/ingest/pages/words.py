@@ -142,6 +142,28 @@ SPECIALTIES: Final[Mapping[Specialty, Text]] = {
     Specialty.SURGERY: Text(en="surgery", fr="chirurgie"),
     Specialty.UROLOGY: Text(en="urology", fr="urologie"),
     Specialty.WOUND_CARE: Text(en="wound care", fr="plaies et cicatrisation"),
+    Specialty.ALLERGOLOGY: Text(en="allergology", fr="allergologie"),
+    Specialty.CARDIOTHORACIC_SURGERY: Text(en="cardiothoracic surgery", fr="chirurgie thoracique et cardiovasculaire"),
+    Specialty.CHILD_PSYCHIATRY: Text(
+        en="child and adolescent psychiatry", fr="psychiatrie de l’enfant et de l’adolescent"
+    ),
+    Specialty.CRITICAL_CARE: Text(en="critical care", fr="médecine intensive-réanimation"),
+    Specialty.FORENSIC_MEDICINE: Text(en="forensic medicine", fr="médecine légale"),
+    Specialty.MEDICAL_BIOLOGY: Text(en="laboratory medicine", fr="biologie médicale"),
+    Specialty.MEDICAL_GENETICS: Text(en="medical genetics", fr="génétique médicale"),
+    Specialty.MIDWIFERY: Text(en="midwifery", fr="maïeutique"),
+    Specialty.NEUROSURGERY: Text(en="neurosurgery", fr="neurochirurgie"),
+    Specialty.NUCLEAR_MEDICINE: Text(en="nuclear medicine", fr="médecine nucléaire"),
+    Specialty.OCCUPATIONAL_MEDICINE: Text(en="occupational medicine", fr="médecine du travail"),
+    Specialty.ORAL_MAXILLOFACIAL_SURGERY: Text(
+        en="oral and maxillofacial surgery", fr="chirurgie maxillo-faciale et stomatologie"
+    ),
+    Specialty.PATHOLOGY: Text(en="pathology", fr="anatomie et cytologie pathologiques"),
+    Specialty.PLASTIC_SURGERY: Text(en="plastic surgery", fr="chirurgie plastique, reconstructrice et esthétique"),
+    Specialty.PSYCHOLOGY: Text(en="clinical psychology", fr="psychologie clinique"),
+    Specialty.PUBLIC_HEALTH: Text(en="public health", fr="santé publique"),
+    Specialty.REHABILITATION_MEDICINE: Text(en="rehabilitation medicine", fr="médecine physique et de réadaptation"),
+    Specialty.VASCULAR_MEDICINE: Text(en="vascular medicine and surgery", fr="médecine et chirurgie vasculaires"),
 }
 
 

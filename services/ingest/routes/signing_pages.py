@@ -46,7 +46,7 @@ Wanted = Annotated[Language | None, Query(description="Else what the browser say
 
 @router.post("/receipt")
 async def receipt(
-    request: Request, open_: Open, code: Annotated[str, Form(max_length=60)], language: Annotated[Language, Form()]
+    open_: Open, code: Annotated[str, Form(max_length=60)] = "", language: Annotated[Language, Form()] = "fr"
 ) -> Response:
     """The receipt for a withdrawal code (PDF): what was agreed, until when, and the code itself."""
     code_hash = hash_of(code)
