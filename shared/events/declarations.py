@@ -240,12 +240,13 @@ class CaseWithdrawn(Event, topic="case.withdrawn", emitter="ingest"):
 
 
 class ConsentExpiring(Event, topic="consent.expiring", emitter="ingest"):
-    """A published case's consent ends soon: its author is told, and asks the patient anew or lets the case go."""
+    """A case's consent ends soon, and the case with it: its author is told. `days_before`: which warning this is."""
 
     case_id: Id
     version: Version
     author_id: Id
     expires_on: date
+    days_before: Annotated[int, Field(ge=0)] = 0
 
 
 class CommentAdded(Event, topic="comment.added", emitter="ingest", key="comment_id"):

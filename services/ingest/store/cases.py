@@ -17,11 +17,11 @@ from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, CommentsClosed, ParentUnknown, Refused
 from services.ingest.domain.states import CaseState
 from services.ingest.store.blocks import Blocks
-from services.ingest.store.ended import end_consents
+from services.ingest.store.ending import end_case
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CaseUploaded, CommentAdded, Event, Marks, TextFinding
+from shared.events import CaseSubmitted, CommentAdded, Event, Marks, TextFinding, WithdrawalCause
 from shared.mongo import Document, Mongo, Session
 from shared.originals import RawRoom
 from shared.outbox import Outbox
@@ -189,26 +189,8 @@ class Store:
             if document is not None and document["author_id"] == author_id and is_withdrawn(document):
                 return show(document["version"])
             case = owned(document, author_id)
-            event = case.withdraw(now)
-            stub: Document = {
-                "_id": case_id,
-                "author_id": author_id,
-                "state": case.state.value,
-                "version": case.version,
-                "picture_ids": list(event.picture_ids),
-                "created_at": case.created_at,
-                "withdrawn_at": now,
-                "purge_pending": True,
-            }
-            await self._cases.replace_one({"_id": case_id}, stub, session=session)
-            await self._outbox.add(event, session)
-            await self._outbox.add_tombstone(CaseUploaded, case_id, case_id, session)
-            await self._outbox.add_tombstone(CaseSubmitted, case_id, case_id, session)
-            async for comment in self._comments.find({"case_id": case_id}, {"_id": 1}, session=session):
-                await self._outbox.add_tombstone(CommentAdded, comment["_id"], case_id, session)
-            await self._comments.delete_many({"case_id": case_id}, session=session)
-            await end_consents(self._mongo.db, case_id, now, session)
-            await Once.erase(self._mongo.db, case_id, session)
+            assert document is not None
+            await end_case(self._mongo.db, document, case, WithdrawalCause.AUTHOR, now, session)
             return show(case.version)
 
         return await self._once.run(asked, case_id, act)
