@@ -1,24 +1,30 @@
 """How many identifying words the finder points out, and how many of those it points at are: by kind and language.
 
-    python -m benchmarks.deid                  # both parts, as tables
-    python -m benchmarks.deid --misses tuned   # what was missed and what was wrongly pointed out in a part
+    python -m benchmarks.deid --write          # the tables by kind, into docs/text-deidentification.md
+    python -m benchmarks.deid --misses tuned   # what was missed (-) and what was wrongly pointed out (+) in a part
 
 A marked span counts as found when findings cover all of it, of whatever kind: what matters is that the author looks at
 it. A finding counts as right when it overlaps a marked span. Intervals: Wilson, 95 %; spans of one text are not quite
 independent, so they are a little too narrow.
 """
 
+import argparse
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from math import sqrt
-from typing import Annotated
+from pathlib import Path
+from typing import get_args
 
-import typer
-
+from benchmarks import harness, quality_tables
+from benchmarks.harness import Result, Row
 from shared.deid import Finding, Kind, find
 from tests.deid import Part, texts
 from tests.deid.marked import Marked
 
+DOCUMENT = Path(__file__).parents[1] / "docs/text-deidentification.md"
+PARTS: tuple[Part, ...] = get_args(Part)
+TITLES = {"held_out": "Held-out part", "tuned": "Part that the rules were tuned on"}
 DIRECT = {Kind.NAME, Kind.PHONE, Kind.EMAIL, Kind.NIR, Kind.RPPS, Kind.RECORD_NUMBER, Kind.SSN, Kind.NHS, Kind.NPI}
 DIRECT |= {Kind.URL, Kind.IP, Kind.PLATE}
 """Words that name a person by themselves; dates, ages and places do so together with others."""
@@ -115,15 +121,61 @@ def misses(part: Part) -> None:
                 print(f"+ {one.kind.value} ({one.rule}): {text.text[one.start : one.end]!r} in {text.text[:90]!r}")
 
 
-def main(misses_of: Annotated[str, typer.Option("--misses", help="tuned or held_out")] = "") -> None:
-    """Score the finder on the project's set."""
-    if misses_of in ("tuned", "held_out"):
-        misses("tuned" if misses_of == "tuned" else "held_out")
-        return
-    for part in ("tuned", "held_out"):
-        count = len(texts(part))
-        print(f"\n### {part}: {count} texts\n\n{table(part)}")
+async def run(options: argparse.Namespace | None = None) -> Result:
+    """Score both parts; with options also print misses or write the tables."""
+    if options is not None and options.misses:
+        misses(options.misses)
+    if options is not None and options.write:
+        quality_tables.write(DOCUMENT, "\n\n".join(f"### {TITLES[part]}\n\n{table(part)}" for part in PARTS))
+    rows = []
+    aims = []
+    for language in ("en", "fr"):
+        direct, whole = _totals(score([text for text in texts("held_out") if text.language == language]))
+        recall, precision = direct.found / direct.marked, whole.right / whole.pointed
+        rows.append(Row(f"recall, direct identifiers, {language}", recall, "", interval(direct.found, direct.marked)))
+        rows.append(Row(f"precision, all kinds, {language}", precision, "", interval(whole.right, whole.pointed)))
+        aims += [recall >= 0.95, precision >= 0.85]
+    rows.append(_speed())
+    return Result(
+        "Words that may identify somebody, held-out part",
+        "recall of direct identifiers 0.95 and precision 0.85",
+        all(aims),
+        rows,
+        ["in brackets the 95 % interval (Wilson), and the range of the texts"],
+    )
+
+
+def _totals(tallies: dict[tuple[str, str], Tally]) -> tuple[Tally, Tally]:
+    """Of direct identifiers, and of all kinds."""
+    direct, whole = Tally(), Tally()
+    for (kind, _), tally in tallies.items():
+        whole.add(tally)
+        if kind in DIRECT:
+            direct.add(tally)
+    return direct, whole
+
+
+def _speed() -> Row:
+    """CPU time for cases of the set joined to 2,000 characters, as a case's text may be."""
+    joined = {
+        language: "\n".join(t.text for t in texts("tuned") if t.language == language) for language in ("fr", "en")
+    }
+    seconds = []
+    for language, text in joined.items():
+        for start in range(0, len(text) - 2_000, 2_000):
+            began = time.process_time()
+            find(text[start : start + 2_000], language)
+            seconds.append((time.process_time() - began) * 1000)
+    return harness.median_row("CPU time for 2,000 characters", seconds, "ms")
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.name}")
+    options.add_argument("--misses", choices=PARTS, help="print what was missed and wrongly pointed out in a part")
+    return options
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    given, _ = arguments().parse_known_args()
+    harness.main(lambda: run(given), arguments())

@@ -11,7 +11,7 @@ from typing import Literal
 from tests.deid.drawn import drawn
 from tests.deid.marked import Marked, read_file
 
-Part = Literal["tuned", "held_out"]
+Part = Literal["held_out", "tuned"]
 DRAWN = 96
 """Texts drawn from templates, for each part and language."""
 _HERE = Path(__file__).parent
