@@ -3,16 +3,14 @@
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from deploy.local import Platform
 from deploy.local.client import Json, Person, Refused, wait_until
-from tests.e2e.conftest import MakePerson, approved, published, submitted, suspend
+from tests.e2e.conftest import MakePerson, approved, submitted
 
 pytestmark = pytest.mark.platform
 
@@ -213,67 +211,6 @@ def test_no_route_of_any_service_gives_a_picture_before_approval(
         assert colleague.raw("GET", service, path).status_code in (403, 404), service
     assert colleague.raw("GET", "ingest", f"/cases/{case_id}").status_code == httpx.codes.NOT_FOUND
     assert colleague.read(case_id) is None
-
-
-# The operations that ask for no verified member; every other one must refuse. Written down, so that a new one is seen.
-OPEN_TO_ALL = {
-    ("ingest", "GET", "/consent-texts"),  # patients read them
-    ("ingest", "GET", "/consent-leaflets/{language}"),
-    # A signing link is the permission.
-    ("ingest", "GET", "/consent/{token}/request"),
-    ("ingest", "GET", "/consent/{token}/pictures/{picture_id}/{frame}/{size}"),
-    ("ingest", "POST", "/consent/{token}/signature"),
-    ("ingest", "POST", "/consent/{token}/refusal"),
-    ("ingest", "GET", "/consent/{token}"),
-    ("ingest", "POST", "/consent/{token}"),
-    ("ingest", "GET", "/consent/{token}/form"),
-    ("ingest", "POST", "/consent/receipt"),  # so is a withdrawal code
-}
-
-
-def guarded_operations(person: Person, **ids: str) -> Iterator[tuple[str, str, str]]:
-    """(service, method, path filled with `ids`) of each operation that the services' own OpenAPI documents name."""
-    unopened = set(OPEN_TO_ALL)
-    for service in ("ingest", "moderation", "feed"):
-        document = person.call("GET", service, "/openapi.json")
-        for path, operations in document["paths"].items():
-            for method in (name.upper() for name in operations):
-                if (service, method, path) in OPEN_TO_ALL:
-                    unopened.discard((service, method, path))
-                    continue
-                yield service, method, path.format(**ids)
-    assert not unopened, "the list of open operations names some that are no more"
-
-
-def test_the_unverified_and_the_suspended_meet_403_everywhere(
-    stack: Platform, author: Person, moderator: Person, make_person: MakePerson, radiograph: bytes
-) -> None:
-    case_id = published(author, moderator, radiograph)
-    picture_id = (author.read(case_id) or {})["pictures"][0]["picture_id"]
-    operations = list(
-        guarded_operations(
-            author,
-            case_id=case_id,
-            picture_id=picture_id,
-            index="0",
-            frame="0",
-            size="full",
-            request_id="x",
-            signer_id="x",
-            consent_id="x",
-        )
-    )
-    assert len(operations) > 20
-    unverified, suspended = make_person(verified=False), make_person("moderator")
-    suspend(stack, suspended)
-    for who, slug in ((unverified, "account-unverified"), (suspended, "account-suspended")):
-        for service, method, path in operations:
-            answer = who.raw(method, service, path, json={} if method in ("POST", "PUT", "PATCH") else None)
-            assert answer.status_code == httpx.codes.FORBIDDEN, f"{slug}: {method} {service}{path}: {answer.text}"
-            assert answer.headers["content-type"].startswith("application/problem+json")
-            problem = answer.json()
-            assert problem["type"] == f"urn:consilium:problem:{slug}", f"{method} {service}{path}"
-            assert problem["detail"]
 
 
 def test_a_rejected_case_can_be_mended_and_comes_back(author: Person, moderator: Person, radiograph: bytes) -> None:

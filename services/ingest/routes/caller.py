@@ -82,6 +82,7 @@ async def verified(request: Request, credentials: Credentials) -> Principal:
     return await resources(request).guard.verified(request, credentials)
 
 
+@needs(Access.PRIVACY_OFFICER)
 async def privacy_officer(request: Request, credentials: Credentials) -> Principal:
     """A verified member with the role of a privacy officer, or 401/403."""
     return await resources(request).guard.role(Role.PRIVACY_OFFICER)(request, credentials)
