@@ -79,6 +79,11 @@ def test_what_is_no_pseudonym_is_refused(typed: str) -> None:
         ("my-A.Martin-secret", "personal"),
         ("Ambroise!2026 ok", "personal"),
         ("consilium-2026", "personal"),
+        ("password1234", "guessable"),
+        ("qwertyuiop123", "guessable"),
+        ("motdepasse123", "guessable"),
+        ("iloveyou12345", "guessable"),
+        ("123456789012", "guessable"),
     ],
 )
 def test_a_weak_password_is_refused_with_its_reason(password: str, reason: str) -> None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from zxcvbn import zxcvbn
+
 from services.identity.domain.leaving import Departure, NotLeaving
 from shared.events import Contributions, Language, MemberChanged, MemberStatus, Profession, Role, Specialty
 
 PASSWORD_MIN_CHARACTERS = 12
 PASSWORD_MAX_CHARACTERS = 128
 PASSWORD_MIN_DIFFERENT = 5
+PASSWORD_MIN_GUESSES = 10**8
+"""What a guesser who knows leaked passwords needs at least; below, a leaked hash would fall within days."""
 EMAIL_MAX_CHARACTERS = 254
 
 _EMAIL = re.compile(r"^[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}$")
@@ -111,6 +115,9 @@ def check_password(password: str, *, email: str, pseudonym: str) -> None:
     for known in (email.partition("@")[0], pseudonym, "consilium"):
         if len(pseudonym_key(known)) >= 4 and pseudonym_key(known) in folded:
             raise PasswordTooWeak("personal", "This password contains your pseudonym, your address or our name.")
+    # Lists of leaked passwords and what people make of them; what comes after 72 characters only makes it stronger.
+    if zxcvbn(password[:72], user_inputs=[email, pseudonym])["guesses"] < PASSWORD_MIN_GUESSES:
+        raise PasswordTooWeak("guessable", "This password is among those that guessers try first.")
 
 
 @dataclass(frozen=True, slots=True)

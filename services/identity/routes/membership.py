@@ -70,6 +70,7 @@ _WEAK_PASSWORD_FR = {
     "short": f"Un mot de passe doit avoir au moins {PASSWORD_MIN_CHARACTERS} caractères.",
     "long": f"Un mot de passe a au plus {PASSWORD_MAX_CHARACTERS} caractères.",
     "repetitive": "Ce mot de passe répète les mêmes caractères.",
+    "guessable": "Ce mot de passe est de ceux que l'on essaie en premier pour deviner.",
     "personal": "Ce mot de passe contient votre pseudonyme, votre adresse ou notre nom.",
 }
 
