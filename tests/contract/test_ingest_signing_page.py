@@ -232,6 +232,18 @@ async def test_a_dead_link_says_so_to_a_person(ingest: IngestService, language: 
         assert answer.headers["content-type"].startswith("text/html")
 
 
+async def test_while_the_pictures_change_a_person_is_told_to_ask(ingest: IngestService) -> None:
+    case_id, token = await link(ingest)
+    picture_id = (await ingest.case(case_id))["pictures"][0]["picture_id"]
+    box = {"frames": [{"frame": 0, "boxes": [{"kind": "manual", "box": [1, 2, 30, 20]}]}]}
+    await ingest.call("PUT", f"/cases/{case_id}/pictures/{picture_id}/boxes", box)
+    being_painted = await ingest.http.get(f"/consent/{token}?language=en")
+    await ingest.paint(case_id)
+    changed = await ingest.http.get(f"/consent/{token}?language=en")
+    for answer in (being_painted, changed):
+        assert (answer.status_code, "nothing to sign now" in answer.text) == (409, True)
+
+
 async def test_the_form_to_read_has_no_code_yet(ingest: IngestService) -> None:
     _, token = await link(ingest, language="fr")
     answer = await ingest.http.get(f"/consent/{token}/form?language=fr")

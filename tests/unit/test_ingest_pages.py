@@ -93,6 +93,7 @@ class TestWords:
             *sentences.PROBLEMS.values(),
             *sentences.SIGNED.values(),
             *sentences.SAID_NO,
+            *sentences.IN_CHANGE,
             *sentences.NO_RECEIPT,
         ],
     )

@@ -9,42 +9,23 @@
 hear of returns the event; the caller stores case and event in one transaction.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
-from services.ingest.domain.consent import (
-    PROMISED_COVERED,
-    Consent,
-    Information,
-    SeenPicture,
-    Signature,
-    TextHashes,
-    latest_today,
-)
-from services.ingest.domain.consent_request import ConsentRequest, RequestState
+from services.ingest.domain.consent import PROMISED_COVERED, TextHashes
+from services.ingest.domain.consenting import CaseWithConsent
 from services.ingest.domain.picture import Picture
+from services.ingest.domain.record import Decision
 from services.ingest.domain.refusals import (
     CaseNotPublished,
     CaseWithdrawnForGood,
     ConsentMissing,
-    ConsentPicturesChanged,
-    ConsentRefused,
     ConsentTextOutdated,
     MarksUnanswered,
-    NotInformed,
-    NotRenderedYet,
-    PictureUnknown,
-    RequestSigned,
-    RequestUnknown,
     TooManyPictures,
-    WrongState,
 )
-from services.ingest.domain.signers import Capacity
-from services.ingest.domain.states import EDITABLE, NO_PATIENT, WITH_PAINTED_PICTURES, CaseState
-from services.ingest.domain.stored import Stored
+from services.ingest.domain.states import EDITABLE, WITH_PAINTED_PICTURES, CaseState
 from shared.events import (
     CaseApproved,
     CaseRedacted,
@@ -53,12 +34,8 @@ from shared.events import (
     CaseUploaded,
     CaseWithdrawn,
     FrameBoxes,
-    Language,
     Marks,
-    PatientFacts,
-    QuestionKind,
     RejectOutcome,
-    Specialty,
     TextFinding,
     WithdrawalCause,
 )
@@ -69,38 +46,8 @@ MAX_PICTURES = 10
 REVISIONS_PER_REVIEW = 1000
 
 
-class Decision(Stored):
-    """What moderation last said of this case."""
-
-    outcome: str
-    reasons: tuple[str, ...] = ()
-    decided_at: datetime
-
-
-class Case(Stored):
-    """The aggregate. `version` grows with every change; `text_version` with every change of title or body."""
-
-    case_id: str
-    author_id: str
-    specialty: Specialty
-    kind: QuestionKind
-    language: Language
-    title: str
-    body: str
-    patient: PatientFacts | None = None
-    created_at: datetime
-    updated_at: datetime
-    state: CaseState = CaseState.DRAFT
-    version: int = 1
-    text_version: int = 1
-    pictures: list[Picture] = Field(default_factory=list)
-    removed_picture_ids: list[str] = Field(default_factory=list)
-    information: Information | None = None
-    consent_request: ConsentRequest | None = None
-    consent: Consent | None = None
-    submitted_version: int | None = None
-    decision: Decision | None = None
-    comments: int = 0
+class Case(CaseWithConsent):
+    """The aggregate; see `record.CaseRecord` for what it holds and `consenting` for how consents come into it."""
 
     # -- what the author does ------------------------------------------------------------------------------------
 
@@ -154,102 +101,6 @@ class Case(Stored):
             self._changed(now)
             return None
         return self._hand_to_redactor(now)
-
-    def inform(self, now: datetime, information: Information) -> None:
-        """Keep that the patient was told, which comes before any signature. Raises ConsentRefused."""
-        self._must_be(EDITABLE)
-        if information.informed_on > latest_today(now):
-            raise ConsentRefused(reason="informed-in-the-future")
-        self.information = information
-        self._changed(now)
-
-    def request_consent(
-        self,
-        request: ConsentRequest,
-        signer_ids: Mapping[Capacity, str],
-        texts: TextHashes,
-        now: datetime,
-        *,
-        replace: bool = False,
-    ) -> ConsentRequest:
-        """Ask for the consent to the pictures as they are painted now. Takes the place of the request before it.
-
-        Raises NotInformed, SubjectRefused, ConsentRefused, and RequestSigned where somebody has signed the request
-        before it, which is still open, unless `replace`.
-        """
-        self._must_be(WITH_PAINTED_PICTURES)
-        self._all_rendered()
-        before = self.consent_request
-        if before and before.state is RequestState.OPEN and before.signed_by_somebody and not replace:
-            raise RequestSigned()
-        request = request.model_copy(update={"covers": self.picture_revisions(), "pictures": self.seen_pictures()})
-        request.check(texts, now)
-        request.lay_out(signer_ids)
-        self.consent_request = request
-        self._changed(now)
-        return request
-
-    def told(self) -> Information:
-        """That the patient was informed. Raises NotInformed."""
-        if self.information is None:
-            raise NotInformed()
-        return self.information
-
-    def request_of(self, request_id: str) -> ConsentRequest:
-        """The current request. Raises RequestUnknown for every other."""
-        if self.consent_request is None or self.consent_request.request_id != request_id:
-            raise RequestUnknown()
-        return self.consent_request
-
-    def check_can_be_signed(self, request: ConsentRequest) -> None:
-        """Raise unless the pictures are still those that the request shows, and the case awaits a consent."""
-        self._must_be(WITH_PAINTED_PICTURES)
-        self._all_rendered()
-        if request.covers != self.picture_revisions() or request.pictures != self.seen_pictures():
-            raise ConsentPicturesChanged()
-
-    def give_link(self, request_id: str, signer_id: str, link_hash: str, now: datetime) -> datetime:
-        """Let a new link stand for a signer; returns when it ends. Raises what `check_can_be_signed` does."""
-        request = self.request_of(request_id)
-        self.check_can_be_signed(request)
-        ends = request.give_link(signer_id, link_hash, now)
-        self._changed(now)
-        return ends
-
-    def print_form(self, request_id: str, now: datetime) -> None:
-        """Note that a form to be signed on paper was made."""
-        request = self.request_of(request_id)
-        self.check_can_be_signed(request)
-        request.must_be_open()
-        request.printed += 1
-        self._changed(now)
-
-    def sign(
-        self,
-        request_id: str,
-        signatures: Mapping[str, Signature],
-        consent_id: str,
-        texts: TextHashes,
-        now: datetime,
-    ) -> Consent | None:
-        """Keep signatures, by signer; the consent, if these were the last that it needs."""
-        request = self.request_of(request_id).model_copy(deep=True)
-        self.check_can_be_signed(request)
-        for signer_id, signature in signatures.items():
-            request.sign(signer_id, signature, texts, now)
-        given = request.consent(consent_id, now)
-        self.consent_request = request
-        if given is not None:
-            given.check(texts, now)
-            self.consent = given
-        self._changed(now)
-        return given
-
-    def close_request(self, request_id: str, state: RequestState, now: datetime) -> None:
-        """The signer said no, or the author takes the request back."""
-        request = self.request_of(request_id)
-        request.close(state, now)
-        self._changed(now)
 
     def submit(
         self,
@@ -346,44 +197,6 @@ class Case(Stored):
 
     # -- what can be asked ---------------------------------------------------------------------------------------
 
-    @property
-    def needs_consent(self) -> bool:
-        return bool(self.pictures) or self.kind not in NO_PATIENT
-
-    def consent_problem(self, texts: TextHashes, now: datetime) -> str | None:
-        """Why this case may not be submitted for want of consent, as a code; None where it may."""
-        if not self.needs_consent:
-            return None
-        asked = self.consent_request.state if self.consent_request else None
-        if asked is RequestState.OBJECTED:
-            return "patient-objected"
-        if asked is RequestState.DECLINED:
-            return "declined"
-        if self.consent is None:
-            return "signatures-awaited" if asked is RequestState.OPEN else "none-recorded"
-        return self.consent_standing(texts, now)
-
-    def consent_standing(self, texts: TextHashes, now: datetime) -> str | None:
-        """Why the consent that was given does not cover the case as it is, as a code; None where it does."""
-        if self.consent is None:
-            return "none-recorded"
-        part_of_a_face = any(picture.part_of_a_face for picture in self.pictures)
-        return self.consent.problem(self.picture_revisions(), self.specialty, texts, now, part_of_a_face=part_of_a_face)
-
-    def picture(self, picture_id: str) -> Picture:
-        """Raises PictureUnknown."""
-        for picture in self.pictures:
-            if picture.picture_id == picture_id:
-                return picture
-        raise PictureUnknown(picture_id=picture_id)
-
-    def picture_revisions(self) -> dict[str, int]:
-        return {picture.picture_id: picture.revision for picture in self.pictures}
-
-    def seen_pictures(self) -> tuple[SeenPicture, ...]:
-        """The painted pictures as a signer sees them now: the hashes of all their bytes."""
-        return tuple(picture.seen() for picture in self.pictures)
-
     def check_can_be_commented(self) -> None:
         """Raise unless members can see this case."""
         if self.state is CaseState.WITHDRAWN:
@@ -392,17 +205,6 @@ class Case(Stored):
             raise CaseNotPublished(state=self.state.value)
 
     # -- inside --------------------------------------------------------------------------------------------------
-
-    def _must_be(self, states: Collection[CaseState]) -> None:
-        if self.state is CaseState.WITHDRAWN:
-            raise CaseWithdrawnForGood()
-        if self.state not in states:
-            raise WrongState(state=self.state.value, allowed=sorted(state.value for state in states))
-
-    def _all_rendered(self) -> None:
-        for picture in self.pictures:
-            if picture.current is None:
-                raise NotRenderedYet(picture_id=picture.picture_id)
 
     def _take_marks(self, marks: Mapping[str, Marks]) -> None:
         """Keep the answers to what was asked; every submission gives them anew, since pictures may have changed."""
@@ -426,7 +228,3 @@ class Case(Stored):
             language=self.language,
             pictures=tuple(picture.uploaded() for picture in self.pictures),
         )
-
-    def _changed(self, now: datetime) -> None:
-        self.version += 1
-        self.updated_at = now

@@ -136,6 +136,16 @@ SAID_NO: Final[tuple[Text, Text]] = (
         fr="Rien n’est montré, et vos soins ne changent pas. Votre soignant voit que vous avez refusé, sans motif.",
     ),
 )
+IN_CHANGE: Final[tuple[Text, Text]] = (
+    Text(en="There is nothing to sign now", fr="Il n’y a rien à signer pour l’instant"),
+    Text(
+        en="Your carer is changing something, or has gone on already. Ask them whether you are to sign, and for a new "
+        "link.",
+        fr="Votre soignant modifie quelque chose, ou a déjà continué. Demandez-lui si vous devez signer, et un nouveau "
+        "lien.",
+    ),
+)
+"""Instead of what a carer is told of a case's state, or of pictures that changed."""
 NO_RECEIPT: Final[tuple[Text, Text]] = (
     Text(en="There is no receipt", fr="Il n’y a pas de reçu"),
     Text(

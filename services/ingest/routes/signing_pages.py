@@ -16,13 +16,19 @@ from services.ingest.domain.withdrawal_code import hash_of
 from services.ingest.pages.html import in_language, rendered
 from services.ingest.pages.offer import Offer, capacity_of, offer_of, purposes_of
 from services.ingest.pages.pdf import Receipt, form_pdf, receipt_pdf
-from services.ingest.pages.sentences import NO_RECEIPT, PROBLEMS, SAID_NO, SIGNED, SIGNING
+from services.ingest.pages.sentences import IN_CHANGE, NO_RECEIPT, PROBLEMS, SAID_NO, SIGNED, SIGNING
 from services.ingest.pages.words import LABELS, Label, day, said
 from services.ingest.routes.caller import Open, Resources, now, resources
-from services.ingest.routes.consent_problems import SIGNATURE_EMPTY, SIGNATURE_LARGE, SIGNATURE_UNREADABLE
+from services.ingest.routes.consent_problems import (
+    PICTURES_CHANGED,
+    REQUEST_CLOSED,
+    SIGNATURE_EMPTY,
+    SIGNATURE_LARGE,
+    SIGNATURE_UNREADABLE,
+)
 from services.ingest.routes.consents import pdf_of, responsible
 from services.ingest.routes.links import withdrawal_url
-from services.ingest.routes.problems import problem_of
+from services.ingest.routes.problems import CASE_STATE, NOT_REDACTED, problem_of
 from services.ingest.routes.renditions import painted_for
 from services.ingest.routes.signing import Answered, frames_of, hashed, sign, to_sign
 from services.ingest.store import Linked
@@ -32,6 +38,7 @@ from shared.web import language as spoken
 
 router = APIRouter(prefix="/consent", tags=["signing"], default_response_class=HTMLResponse)
 
+_FOR_CARERS = frozenset({CASE_STATE.slug, NOT_REDACTED.slug, PICTURES_CHANGED.slug, REQUEST_CLOSED.slug})
 _DATA_URL = "data:image/png;base64,"
 _FORM_BYTES = 512 * 1024
 """What a form has besides a file: a drawing of `max_signature_bytes` in base64, and a few words."""
@@ -214,10 +221,12 @@ def _signed_page(answered: Answered, found: Linked, language: Language, open_: R
 
 def _refused(refusal: Refused | Problem, language: Language, *, switch: bool = False) -> Response:
     problem = problem_of(refusal) if isinstance(refusal, Refused) else refusal
-    document = problem.document(language)
-    return _page(
-        "told.html", language, problem.status, switch=switch, heading=document["title"], words=document["detail"]
-    )
+    if problem.slug in _FOR_CARERS:
+        heading, words = (said(text, language) for text in IN_CHANGE)
+    else:
+        document = problem.document(language)
+        heading, words = str(document["title"]), str(document["detail"])
+    return _page("told.html", language, problem.status, switch=switch, heading=heading, words=words)
 
 
 def _page(template: str, language: Language, status: int, *, switch: bool = False, **values: Any) -> Response:

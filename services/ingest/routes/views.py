@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from services.ingest import consent_texts
-from services.ingest.domain.case import MAX_PICTURES, Case, Decision
+from services.ingest.domain.case import MAX_PICTURES, Case
 from services.ingest.domain.comment import MAX_COMMENT_CHARACTERS, Comment
 from services.ingest.domain.consent import Purpose
 from services.ingest.domain.picture import Picture
+from services.ingest.domain.record import Decision
 from services.ingest.domain.states import CaseState
 from services.ingest.routes.asking import NO_CONTROLS, Asking, Line, Prose
 from services.ingest.routes.consent_views import ConsentRequestView, ConsentView, InformationView
