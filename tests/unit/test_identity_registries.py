@@ -183,11 +183,15 @@ async def test_changes_are_followed_through_every_page(client: AnnuaireSante, an
     assert annuaire.asked[0]["_lastUpdated"] == "ge2026-09-01T00:00:00Z"
 
 
-async def test_a_page_elsewhere_is_not_followed(client: AnnuaireSante, annuaire: Annuaire) -> None:
-    link = [{"relation": "next", "url": "http://elsewhere.example/fhir/v2/_page?id=1"}]
+async def test_a_page_elsewhere_is_not_followed_with_our_key(
+    client: AnnuaireSante, annuaire: Annuaire, annuaire_at: tuple[Annuaire, str]
+) -> None:
+    elsewhere = annuaire_at[1].replace("127.0.0.1", "localhost")  # another host to a client, and one that listens
+    link = [{"relation": "next", "url": f"{elsewhere}/Practitioner"}]
     annuaire.answers = [JSONResponse({"resourceType": "Bundle", "link": link})]
     with pytest.raises(RegistryAway):
         _ = [number async for number in client.inactive_since(SINCE)]
+    assert len(annuaire.asked) == 1
 
 
 async def test_calls_are_spaced_and_never_more_than_allowed(clock: Clock) -> None:
