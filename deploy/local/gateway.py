@@ -95,6 +95,14 @@ http://{address} {{
 	request_body {{
 		max_size {max_body}
 	}}
+	# Closed to search engines, what a mistake may once open included.
+	header X-Robots-Tag "noindex, nofollow, noarchive"
+	handle /robots.txt {{
+		header Content-Type text/plain
+		respond `User-agent: *
+Disallow: /
+`
+	}}
 
 	# Probes and metrics are for the platform, not for the outside.
 	@private path_regexp (?i)^/api/[^/]+/+(healthz|readyz|metrics)(/|$)

@@ -253,7 +253,7 @@ def member_content(event: MemberChanged) -> Document:
     """The fields of a member: what authorisation asks for, and `card`, what other members may know."""
     card = {
         "member_id": event.member_id,
-        "pseudonym": event.pseudonym,
+        "pseudonym": event.pseudonym or None,
         "profession": event.profession.value if event.profession else None,
         "specialty": event.specialty.value if event.specialty else None,
         "country": event.country,

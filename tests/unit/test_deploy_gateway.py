@@ -111,6 +111,16 @@ def test_a_caller_cannot_choose_the_address_that_services_see(gateway: int) -> N
     assert answer == "/cases for 127.0.0.1"
 
 
+@pytest.mark.parametrize("path", ["/", "/api/feed/cases", f"/api/{AWAY}/cases", "/api/nobody"])
+def test_search_engines_are_kept_out(gateway: int, path: str) -> None:
+    status, kind, body = ask(gateway, "/robots.txt")
+    assert (status, kind.partition(";")[0], body) == (200, "text/plain", "User-agent: *\nDisallow: /\n")
+    connection = HTTPConnection("127.0.0.1", gateway, timeout=20)
+    connection.request("GET", path)
+    assert connection.getresponse().headers["X-Robots-Tag"] == "noindex, nofollow, noarchive"
+    connection.close()
+
+
 def test_a_service_that_is_away_is_a_problem_without_its_address(gateway: int) -> None:
     status, kind, body = ask(gateway, f"/api/{AWAY}/cases")
     assert (status, kind) == (503, "application/problem+json")

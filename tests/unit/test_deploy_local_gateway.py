@@ -84,6 +84,15 @@ def test_probes_metrics_and_unknown_services_are_not_there(path: str, gateway: i
     assert json.loads(body)["type"] == "urn:consilium:problem:not-found"
 
 
+@pytest.mark.parametrize("path", ["/", "/api/feed/cases", f"/api/{AWAY}/cases", "/api/nobody"])
+def test_search_engines_are_kept_out(path: str, gateway: int) -> None:
+    assert get(gateway, "/robots.txt") == (200, "text/plain", "User-agent: *\nDisallow: /\n")
+    connection = HTTPConnection(HOST, gateway, timeout=20)
+    connection.request("GET", path)
+    assert connection.getresponse().headers["X-Robots-Tag"] == "noindex, nofollow, noarchive"
+    connection.close()
+
+
 def test_a_service_that_is_away_is_told_as_a_problem_in_both_languages(gateway: int) -> None:
     status, media_type, body = get(gateway, f"/api/{AWAY}/cases")
     assert (status, media_type) == (503, "application/problem+json")

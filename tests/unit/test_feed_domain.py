@@ -178,6 +178,15 @@ def test_a_suspended_member_is_not_shown_as_verified() -> None:
     assert orjson.loads(domain.unknown_member_card("m"))["verified"] is False
 
 
+def test_a_former_member_has_no_name() -> None:
+    gone = member("m", status=MemberStatus.LEFT).model_copy(
+        update={"pseudonym": "", "profession": None, "specialty": None, "country": None, "roles": ()}
+    )
+    card = orjson.loads(domain.member_content(gone)["card"])
+    assert (card["left"], card["pseudonym"], card["verified"]) == (True, None, False)
+    assert {name for name, value in card.items() if value is not None} == {"member_id", "verified", "left"}
+
+
 def test_times_are_utc_with_microseconds() -> None:
     assert domain.instant(START) == "2025-03-01T09:00:00.000000Z"
     assert domain.instant(datetime(2025, 3, 1, 9)) == domain.instant(START)
