@@ -86,23 +86,13 @@ class Verification:
         """The routes of members and of credential reviewers."""
         settings = self._settings
         limits = UploadLimits(settings.document_max_bytes, settings.document_uploads_at_once)
-        found = [
+        urls = settings.psc_redirect_url, settings.psc_done_url
+        return [
             verification_routes(self._desk, guard),
+            psc_routes(self._desk, self._psc, self._logins, guard, redirect_url=urls[0], done_url=urls[1]),
             document_routes(self._desk, self.applications, guard, limits),
             review_routes(self._desk, self.applications, guard),
         ]
-        if self._psc is not None:
-            found.append(
-                psc_routes(
-                    self._desk,
-                    self._psc,
-                    self._logins,
-                    guard,
-                    redirect_url=settings.psc_redirect_url,
-                    done_url=settings.psc_done_url,
-                )
-            )
-        return found
 
     def work(self) -> list[asyncio.Task[None]]:
         """Start the worker's part."""

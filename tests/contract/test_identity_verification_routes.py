@@ -377,6 +377,7 @@ async def test_an_id_token_that_the_issuer_did_not_sign_is_refused(psc: Psc, how
 
 def hmac_signed(claims: Claims, provider: OidcProvider) -> str:
     """The old confusion of algorithms: the public key taken for a shared secret. PyJWT refuses to make it."""
+
     def part(value: Any) -> bytes:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
 
@@ -473,6 +474,14 @@ async def test_a_browser_is_sent_on_with_what_became_of_it(psc: Psc) -> None:
     del psc.provider.person["SubjectRefPro"]
     answer = await psc.through(member.member_id)
     assert answer.headers["location"] == "https://consilium.example/account#not-a-professional"
+
+
+async def test_where_it_is_not_configured_it_is_not_offered(house: VerificationHouse) -> None:
+    router = psc_routes(house.desk, None, PscLogins(house.mongo.db), house.guard, redirect_url=CALLBACK)
+    async with house.client(router, member_id=(await house.member()).member_id) as browser:
+        for path in ("start", "callback?state=12345678901234567890"):
+            answer = await browser.get(f"/verifications/psc/{path}")
+            assert (answer.status_code, problem(answer)) == (404, "psc-not-offered")
 
 
 async def test_the_cookie_is_kept_from_scripts_and_other_sites(psc: Psc) -> None:

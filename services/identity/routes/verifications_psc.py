@@ -61,6 +61,15 @@ NOT_A_PROFESSIONAL = ProblemKind(
         "exercez une, déposez un justificatif.",
     ),
 )
+PSC_NOT_OFFERED = ProblemKind(
+    "psc-not-offered",
+    404,
+    Text(en="Pro Santé Connect is not offered here", fr="Pro Santé Connect n'est pas proposé ici"),
+    Text(
+        en="Have your number looked up in a registry, or hand in a proof.",
+        fr="Faites vérifier votre numéro dans un répertoire, ou déposez un justificatif.",
+    ),
+)
 PSC_AWAY = ProblemKind(
     "psc-unavailable",
     503,
@@ -78,7 +87,7 @@ class PscStart(BaseModel):
 
 def psc_routes(
     desk: VerificationDesk,
-    psc: ProSanteConnect,
+    psc: ProSanteConnect | None,
     logins: PscLogins,
     guard: Guard,
     *,
@@ -86,7 +95,10 @@ def psc_routes(
     done_url: str = "",
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> APIRouter:
-    """Begin and end of a sign-in. With `done_url` the browser is sent there at the end, `#verified` or `#<problem>`."""
+    """Begin and end of a sign-in. With `done_url` the browser is sent there at the end, `#verified` or `#<problem>`.
+
+    Without `psc` both say that it is not offered.
+    """
     router = APIRouter(prefix="/verifications/psc", tags=["verification"])
     secure = urlsplit(redirect_url).scheme == "https"
     cookie = "__Host-consilium-psc" if secure else "consilium-psc"
@@ -94,6 +106,8 @@ def psc_routes(
     @router.get("/start")
     async def start(response: Response, caller: Annotated[Principal, Depends(guard.signed_in)]) -> PscStart:
         """Begin: an address at Pro Santé Connect, and a cookie for this browser."""
+        if psc is None:
+            raise PSC_NOT_OFFERED()
         account = await desk.applicant(caller)
         wait_s = await desk.attempts.begin([Brake(f"psc:{account.member_id}", free=20, max_wait_s=600)])
         if wait_s:
@@ -131,6 +145,8 @@ def psc_routes(
         return answer
 
     async def finish(state: str, code: str, issuer: str | None, browser: str) -> VerificationView:
+        if psc is None:
+            raise PSC_NOT_OFFERED()
         login = await logins.take(state, now())
         if login is None or not hmac.compare_digest(login.browser_hash, secret_hash(browser)):
             raise PSC_LOGIN_UNKNOWN()
