@@ -207,6 +207,32 @@ def reset_factors(who: Who, as_json: AsJson = False) -> None:
 
 
 @cli.command()
+def sign_out(who: Who, as_json: AsJson = False) -> None:
+    """End all sessions of a member."""
+
+    async def work(stores: _Stores) -> Account:
+        account = await _find(stores.accounts, who)
+        await Sessions(stores.mongo.db).end_all(account.member_id)
+        return account
+
+    account = _with_stores(work)
+    _show(account, as_json, f"signed out {account.pseudonym}")
+
+
+@cli.command()
+def send_reset(who: Who, as_json: AsJson = False) -> None:
+    """Send a member the link by which they choose a new password. Nobody else sees it."""
+
+    async def work(stores: _Stores) -> Account:
+        account = await _find(stores.accounts, who)
+        await Mails(stores.mongo, stores.sealed()).enqueue_to(account.email, Letter.PASSWORD_RESET)
+        return account
+
+    account = _with_stores(work)
+    _show(account, as_json, f"wrote to {account.pseudonym}")
+
+
+@cli.command()
 def rotate_keys(
     file: Annotated[
         Path | None, typer.Option(help="The file of signing keys; without it IDENTITY_SIGNING_KEY_FILE.")

@@ -161,6 +161,25 @@ async def test_a_moderator_made_by_hand_has_an_authenticator_app_from_the_start(
     await until(told_by_mail)
 
 
+async def test_an_operator_starts_a_reset_and_ends_sessions_and_learns_no_password(
+    platform: Platform, address: str
+) -> None:
+    member = made(platform)
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        mine = await signed_in(client, member)
+        assert run(platform, "sign-out", member["member_id"]).status == 0
+        assert (await client.get("/me", headers=mine)).status_code == 401
+        done = run(platform, "send-reset", member["email"])
+        assert done.status == 0
+        await until(lambda: bool(letters(mail_of(platform), member["email"])))
+        (letter,) = letters(mail_of(platform), member["email"])
+        (token,) = re.findall(r"/api/identity/reset-password\?token=([\w-]+)", letter.get_content())
+        assert token not in done.out + done.err
+        given = {"token": token, "password": "another battery staple"}
+        assert (await client.post("/password-resets/confirmation", json=given)).status_code == 204
+        await signed_in(client, {**member, "password": "another battery staple"})
+
+
 def mail_of(platform: Platform) -> Path:
     """Where the catcher of mail keeps what identity sends."""
     return platform.data_dir / "mail"

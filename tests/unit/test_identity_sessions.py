@@ -164,6 +164,18 @@ async def test_i_see_where_i_am_signed_in_and_end_what_i_want(identity: Identity
         assert (await someone.refresh()).status_code == 200
 
 
+async def test_ending_sessions_wants_a_fresh_proof(identity: Identity, someone: Someone) -> None:
+    other = await Someone(identity, someone.client).sign_in()
+    identity.wait(minutes=9)
+    await someone.refresh()
+    identity.wait(minutes=2)
+    for path in ("/sessions/others", f"/sessions/{other.tokens['session_id']}"):
+        refused = await someone.call("DELETE", path)
+        assert (refused.status_code, problem(refused)) == (401, "sign-in-again")
+    assert (await someone.call("DELETE", "/sessions/current")).status_code == 204
+    assert (await other.refresh()).status_code == 200
+
+
 async def test_nobody_sees_or_ends_another_ones_session(identity: Identity, someone: Someone) -> None:
     await identity.member("b@hopital.example")
     async with identity.client() as client:

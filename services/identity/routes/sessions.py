@@ -310,15 +310,15 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         forget_refresh_cookie(desk, response)
 
     @router.delete("/sessions/others", status_code=204)
-    async def end_others(caller: Annotated[Principal, Depends(guard.signed_in)]) -> None:
-        """End all my sessions but this one."""
+    async def end_others(caller: Annotated[Principal, Depends(guard.just_signed_in)]) -> None:
+        """End all my sessions but this one. Wants a fresh proof: a stolen access token must not shut me out."""
         await desk.sessions.end_all(caller.member_id, but=caller.session_id)
 
     @router.delete("/sessions/{session_id}", status_code=204)
     async def end_one(
-        session_id: Annotated[str, Path(max_length=64)], caller: Annotated[Principal, Depends(guard.signed_in)]
+        session_id: Annotated[str, Path(max_length=64)], caller: Annotated[Principal, Depends(guard.just_signed_in)]
     ) -> None:
-        """End one of my sessions."""
+        """End one of my sessions. Wants a fresh proof."""
         if not await desk.sessions.end(caller.member_id, session_id):
             raise SESSION_UNKNOWN()
 
