@@ -75,8 +75,9 @@ class Register:
 
     async def look_up(self, number: Number) -> Practitioner | None:
         self.asked.append(number.value)
-        if self.pause is not None:
-            await self.pause.wait()
+        pause, self.pause = self.pause, None  # the next call only
+        if pause is not None:
+            await pause.wait()
         if self.broken is not None:
             raise self.broken
         return self.people.get(number.value)

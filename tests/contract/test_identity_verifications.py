@@ -31,6 +31,7 @@ from shared.mongo import Mongo
 from shared.sealed import SealedField
 from tests.unit.test_identity_extraction import ACTIVITY, activity
 from tests.verification_house import NAME, START, VerificationHouse, new_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.platform
 
@@ -185,14 +186,29 @@ async def test_two_workers_do_not_ask_twice(house: VerificationHouse) -> None:
     account, _ = await house.verified()
     house.now += timedelta(days=40)
     house.register.asked.clear()
-    house.register.pause = asyncio.Event()
-    checks = [asyncio.create_task(house.watcher().check_due()) for _ in range(3)]
-    done, _ = await asyncio.wait(checks, return_when=asyncio.FIRST_COMPLETED)
-    assert all(task.result().counts == {} for task in done)
-    house.register.pause.set()
-    await asyncio.gather(*checks)
+    goes_on = house.register.pause = asyncio.Event()
+    first = asyncio.create_task(house.watcher().check_due())
+    await until(lambda: len(house.register.asked) == 1)
+    assert (await house.watcher().check_due()).counts == {}
+    assert (await house.watcher().check_due(account.member_id)).counts == {}
+    goes_on.set()
+    assert (await first).counts == {"active": 1}
     assert len(house.register.asked) == 1
     assert len(await house.told(account.member_id)) == 3
+
+
+async def test_who_lost_the_lease_writes_nothing(house: VerificationHouse) -> None:
+    account, number = await house.verified()
+    house.now += timedelta(days=40)
+    goes_on = house.register.pause = asyncio.Event()
+    slow = asyncio.create_task(house.watcher().check_due())
+    await until(lambda: house.register.pause is None)
+    house.now += timedelta(minutes=3)  # the slow one has stood still for longer than its lease
+    assert (await house.watcher().check_due()).counts == {"active": 1}
+    house.register.add(number, active=False)
+    goes_on.set()
+    assert (await slow).counts == {"lost": 1}
+    assert await house.status(account.member_id) is MemberStatus.VERIFIED
 
 
 async def test_a_check_notes_its_day_and_comes_again_in_a_month(house: VerificationHouse) -> None:
