@@ -16,6 +16,7 @@ from services.ingest.store import (
     Consents,
     Eraser,
     Expiry,
+    Leavers,
     ProofEraser,
     Readings,
     Receipts,
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             receipts=receipts,
             proofs=ProofEraser(mongo, blobs, proofs, timedelta(seconds=settings.orphan_age_s)),
         )
+        leavers = Leavers(mongo, store, eraser.erase_objects_now)
         members = Members(mongo.db)
         verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
         app.state.resources = Resources(
@@ -94,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             """Nothing that a backup brought back is sent, painted or warned of before the ledger is applied."""
             await ledger.wait()
             await bus.start()
-            await asyncio.gather(relay.run(), eraser.run(), expiry.run())
+            await asyncio.gather(relay.run(), eraser.run(), expiry.run(), leavers.run(settings.leavers_every_s))
 
         preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
         tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]

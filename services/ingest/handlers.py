@@ -14,7 +14,9 @@ from shared.events import (
     CaseRedacted,
     CaseRejected,
     CommentRejected,
+    Contributions,
     MemberChanged,
+    MemberStatus,
 )
 
 logger = logging.getLogger(__name__)
@@ -62,9 +64,13 @@ class Handlers:
             self._note(received, event.case_id, news)
 
     async def on_member_changed(self, received: Received[MemberChanged]) -> None:
-        """Mirror the member, so that a suspension takes effect here within seconds."""
-        if received.event is not None:
-            await self._members.apply(received.event)
+        """Mirror the member, so that a suspension takes effect here within seconds; note who has left."""
+        event = received.event
+        if event is not None:
+            await self._members.apply(event)
+            if event.status is MemberStatus.LEFT:
+                chosen = event.contributions or Contributions.KEPT
+                await self._store.note_leaver(event.member_id, chosen, datetime.now(UTC))
 
     async def on_member_blocked(self, received: Received[BlocksChanged]) -> None:
         """Mirror whom a member has blocked: these may not comment on the member's cases."""

@@ -41,6 +41,8 @@ class Settings(SecretKeeperSettings):
     purge_retry_s: float = 5.0
     # How often the last days of consents are looked at.
     expiry_every_s: float = Field(default=60.0, gt=0)
+    # How often the contributions of members who have left are looked at.
+    leavers_every_s: float = Field(default=5.0, gt=0)
     # Wrong withdrawal codes from one address within ten minutes, then it waits.
     withdrawal_tries: int = Field(default=30, ge=1)
     sweep_every_s: float = 900.0

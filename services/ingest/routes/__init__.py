@@ -11,6 +11,7 @@ from services.ingest.routes import (
     cases,
     comments,
     consents,
+    export,
     pictures,
     privacy,
     signing,
@@ -38,6 +39,7 @@ def routers() -> list[APIRouter]:
         privacy.router,
         withdrawals.router,
         withdrawal_pages.router,
+        export.router,
     ]
 
 

@@ -5,6 +5,7 @@ from services.ingest.store.consents import CodeOwner, Consents, Given, KeptConse
 from services.ingest.store.ended import ProofEraser
 from services.ingest.store.erasure import Eraser
 from services.ingest.store.expiry import Expiry
+from services.ingest.store.leavers import Leavers
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused
 from services.ingest.store.readings import Reading, ReadingReason, Readings
 from services.ingest.store.receipts import Receipts
@@ -23,6 +24,7 @@ __all__ = [
     "Given",
     "KeptConsent",
     "KeyReused",
+    "Leavers",
     "Linked",
     "Proof",
     "ProofEraser",

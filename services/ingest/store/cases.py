@@ -5,7 +5,7 @@ Objects come first and the record of them second, so that a crash in between lea
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -21,7 +21,7 @@ from services.ingest.store.ending import end_case
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CommentAdded, Event, Marks, TextFinding, WithdrawalCause
+from shared.events import CaseSubmitted, CommentAdded, Contributions, Event, Marks, TextFinding, WithdrawalCause
 from shared.mongo import Document, Mongo, Session
 from shared.originals import RawRoom
 from shared.outbox import Outbox
@@ -50,6 +50,7 @@ class Store:
         self._comments = mongo.db["comments"]
         self._outbox = Outbox(mongo.db)
         self._once = Once(mongo, idempotency_hours)
+        self._leavers = mongo.db["leavers"]
         self.blocks = Blocks(mongo.db)
 
     async def prepare(self) -> None:
@@ -57,6 +58,8 @@ class Store:
         await self._cases.create_index([("author_id", 1), ("created_at", -1), ("_id", 1)])
         await self._cases.create_index("purge_pending", partialFilterExpression={"purge_pending": True})
         await self._comments.create_index("case_id")
+        await self._comments.create_index("author_id")
+        await self._leavers.create_index("noted_at")
         await self._once.prepare()
         await self._outbox.prepare()
 
@@ -74,6 +77,20 @@ class Store:
             wanted["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$gt": case_id}}]
         found = await self._cases.find(wanted, sort=[("created_at", -1), ("_id", 1)], limit=limit).to_list(None)
         return [case_from(document) for document in found]
+
+    async def all_cases_of(self, author_id: str) -> AsyncIterator[Case | Document]:
+        """Every case the author ever began, oldest first; of withdrawn ones what is left: id and dates."""
+        async for document in self._cases.find({"author_id": author_id}, sort=[("created_at", 1)]):
+            if is_withdrawn(document):
+                dates = {name: document[name] for name in ("created_at", "withdrawn_at")}
+                yield {"case_id": document["_id"], **dates}
+            else:
+                yield case_from(document)
+
+    async def all_comments_of(self, author_id: str) -> AsyncIterator[Comment]:
+        """Every comment of a member, oldest first."""
+        async for document in self._comments.find({"author_id": author_id}, sort=[("created_at", 1)]):
+            yield Comment.model_validate({**document, "comment_id": document["_id"]})
 
     async def author_of(self, case_id: str) -> str | None:
         """Whose case it is or was; None where there never was one."""
@@ -238,6 +255,11 @@ class Store:
         return await self._mongo.transaction(act)
 
     # -- other services ------------------------------------------------------------------------------------------
+
+    async def note_leaver(self, member_id: str, contributions: Contributions, now: datetime) -> None:
+        """Note that a member has left; `Leavers` deals with what they leave behind. May be repeated."""
+        noted = {"contributions": contributions.value, "noted_at": now, "done": False}
+        await self._leavers.update_one({"_id": member_id}, {"$setOnInsert": noted}, upsert=True)
 
     async def take(self, case_id: str, act: Callable[[Case], bool]) -> bool:
         """Let a case take in another service's answer; False where there was nothing to take in."""
