@@ -70,11 +70,9 @@ class Combination:
 def combinations(
     text: str, findings: Iterable[Finding], patient: PatientFacts | None = None
 ) -> tuple[Combination, ...]:
-    """The combinations that a text, with what was found in it and what is told beside it, has; the largest only."""
+    """The combinations that a text, with what was found in it and what is told beside it, has."""
     present = parts_of(text, findings, patient)
-    matching = [parts for parts in SINGLING if parts <= present]
-    largest = [parts for parts in matching if not any(parts < other for other in matching)]
-    return tuple(_combination(parts) for parts in largest)
+    return tuple(_combination(parts) for parts in SINGLING if parts <= present)
 
 
 def parts_of(text: str, findings: Iterable[Finding], patient: PatientFacts | None) -> frozenset[Part]:

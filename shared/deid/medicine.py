@@ -4,17 +4,27 @@ import re
 from functools import cache
 
 from shared.deid.words import brands, doubtful_first_names, eponyms, first_names, region_words, surnames
-from shared.deid.words.usage import CARE, EXAMS, MONTHS_AND_DAYS, PARTICLES, PEOPLES, TITLES, WORLD
+from shared.deid.words.usage import (
+    CARE,
+    EXAMS,
+    MONTHS_AND_DAYS,
+    OF_THINGS,
+    PARTICLES,
+    PEOPLES,
+    TITLES,
+    TREATED_WITH,
+    WORLD,
+)
 from shared.deid.words_of_text import Word, Words
 
 _MEDICINE = re.compile(
     r"(?:mycine?|micine?|cilline?|prazole?|olol|sartan|statine?|azole?|oxacine?|vir|mab|tinib|gliptine?|"
     r"gliflozine?|dipine|"
     r"parine?|xaban|setron|triptan|zepam|zolam|caine|methasone|solone|fungine?|cycline?|penem|thiazide|formine?|"
-    r"tidine?|profene?|fenac|coxib|platine?|rubicine?|taxel|gatran|grel|lukast|terol|tropium|semide|pril)$"
+    r"tidine?|trexate|trexone|amol|phedrine|lamide|thiazine?|quine|phylline?|dronate|abine|tecan|profene?|fenac|coxib|platine?|rubicine?|taxel|gatran|grel|lukast|terol|tropium|semide|pril)$"
 )
 ORGANISM = re.compile(
-    r"(?:coccus|coccoides|bacter|bacterium|bacillus|myces|plasma|spira|monas|virus|viridae|nema|soma|tella|"
+    r"(?:coccus|coque|cocci|coccoides|bacter|bacterium|bacillus|myces|plasma|spira|monas|virus|viridae|nema|soma|tella|"
     r"nella|siella)$"
 )
 _DISEASE = re.compile(
@@ -23,14 +33,14 @@ _DISEASE = re.compile(
     r"urie|tique|ique)$"
 )
 _DOSE = re.compile(r"[ \u00a0]?(?:®|™|\d{1,4}(?:[.,]\d{1,3})? ?(?:mg|g|µg|mcg|ml|UI|IU|cp|%)\b|LP\b|XR\b)")
-_INNER_CAPITAL = re.compile(r"^(?!Mc|Mac|De|Di|La|Le|Fitz|O)[A-Z][a-z]+[A-Z]")
+_NAMES_INSIDE = re.compile(r"^(?:Mc|Mac|De|Di|Da|Du|La|Le|Fitz|Van|O['’])(?=[A-Z])")
 _STEPS = 7
 
 
 @cache
 def usual() -> frozenset[str]:
     """Words with a capital letter that name nobody."""
-    return CARE | PEOPLES | MONTHS_AND_DAYS | WORLD | brands() | region_words()
+    return CARE | PEOPLES | MONTHS_AND_DAYS | WORLD | EXAMS | brands() | region_words()
 
 
 def is_known(word: Word) -> bool:
@@ -58,14 +68,21 @@ def is_unusual(word: Word) -> bool:
     key = word.key
     return not (
         len(word.text) < 3
+        or key.removesuffix("s") in usual()
         or word.all_capitals
         or key in eponyms()
         or all(part in eponyms() for part in parts)
         or _MEDICINE.search(key)
         or ORGANISM.search(key)
         or (_DISEASE.search(key) and len(key) > 6)
-        or _INNER_CAPITAL.match(word.text)
+        or _mixed(word.text)
     )
+
+
+def _mixed(text: str) -> bool:
+    """Capitals inside, as in SUVmax, IIIb or FibroScan; not O'Brien, McKay or Jean-Luc."""
+    parts = _NAMES_INSIDE.sub("", text).split("-")
+    return not text.isupper() and any(sum(sign.isupper() for sign in part) > 1 for part in parts)
 
 
 def stands_for_medicine(text: str, words: Words, place: int) -> bool:
@@ -76,9 +93,16 @@ def stands_for_medicine(text: str, words: Words, place: int) -> bool:
     person = is_first_name(word) and not is_eponym
     if _DOSE.match(text, word.end) and not is_known(word):
         return True
-    if is_eponym and not is_known(word):
-        return True
+    before, after = words.at(place - 1), words.at(place + 1)
+    things_before = before is not None and word.close and (_is_brand(before) or before.key in TREATED_WITH)
+    things_after = after is not None and after.gap in {" ", "\u00a0"} and after.key in OF_THINGS
+    if (things_before or things_after) and not is_known(word):
+        return True  # a brand of two words; "sous X", "despite X", "a stent X"; "X positive", "X balloon"
     return not person and (_after_an_exam(words, place) or _before_an_exam(words, place))
+
+
+def _is_brand(word: Word) -> bool:
+    return word.capital and word.key in brands()
 
 
 def is_among_eponyms(words: Words, place: int) -> bool:
