@@ -105,6 +105,18 @@ async def test_a_mismatch_never_says_what_the_registry_holds(
         assert secret not in said
 
 
+async def test_a_student_who_has_graduated_is_verified_as_what_they_are_now(house: VerificationHouse) -> None:
+    student, number = await house.member(Profession.STUDENT), new_number()
+    house.register.add(number)
+    assert problem(await asked(house, student, **form(number))) == "registry-no-match"
+    assert problem(await asked(house, student, **form(number, profession="nurse"))) == "registry-no-match"
+    answer = await asked(house, student, **form(number, profession="physician"))
+    assert (answer.status_code, answer.json()["valid_until"]) == (200, None)
+    found = await house.accounts.by_id(student.member_id)
+    assert found is not None
+    assert found.profession is Profession.PHYSICIAN
+
+
 async def test_a_check_digit_that_does_not_fit_is_remarked(house: VerificationHouse) -> None:
     answer = await asked(house, await house.member(), **form(Number("rpps", "99900000004")))
     assert (problem(answer), answer.json()["warnings"]) == ("registry-no-match", ["check_digit"])
@@ -177,6 +189,7 @@ async def test_a_registry_that_is_away_is_said_or_waited_for(house: Verification
         assert answer.headers["retry-after"] == "7"
     answer = await asked(house, member, **form(number, keep_if_away=True))
     assert answer.status_code == 202
+    assert number.value not in answer.text
     assert answer.json()["request"]["state"] == "waiting"
     house.register.broken = None
     house.register.add(number)

@@ -35,6 +35,8 @@ VERIFICATIONS = Counter("consilium_verifications_total", "Verifications, by how 
 
 Clock = Callable[[], datetime]
 AccountOf = Callable[[str], Awaitable[Account | None]]
+COUNTRIES: Final = {"rpps": "FR", "npi": "US"}
+"""Where the numbers of an issuer are given, by the issuer of registries; identities of a test bed are of nowhere."""
 _REFUSED: Final = (NotMatched, NumberTaken, MoveRefused, AccountUnknown)
 
 
@@ -58,12 +60,17 @@ class Matching:
         self._rhythm = rhythm
         self._now = now
 
-    async def verify(self, account: Account, number: Number, name: CivilName) -> Account:
-        """The account, verified. Raises NotMatched, NumberTaken, RegistryAway and MoveRefused."""
-        registry = self.registries[number.issuer]
+    async def verify(
+        self, account: Account, number: Number, name: CivilName, profession: Profession | None = None
+    ) -> Account:
+        """The account, verified; `profession` where it is another one than the account's by now (students graduate).
+
+        Raises NotMatched, NumberTaken, RegistryAway and MoveRefused.
+        """
+        registry, practises = self.registries[number.issuer], profession or account.profession
         try:
-            practitioner = match(await registry.look_up(number), name, account.profession)
-            verified = await self.take(account.member_id, practitioner, registry, name, Method.REGISTRY)
+            practitioner = match(await registry.look_up(number), name, practises)
+            verified = await self.take(account.member_id, practitioner, name, Method.REGISTRY, practises)
         except _REFUSED as refusal:
             why = refusal.why if isinstance(refusal, NotMatched) else type(refusal).__name__
             VERIFICATIONS.labels(Method.REGISTRY.value, why).inc()
@@ -77,17 +84,16 @@ class Matching:
         self,
         member_id: str,
         practitioner: Practitioner,
-        registry: Registry | None,
         name: CivilName,
         method: Method,
-        profession: Profession | None = None,
-        country: str = "FR",
+        profession: Profession | None,
     ) -> Account:
-        """Keep what was found and move the account. Without a registry to ask again, it is not asked again."""
+        """Keep what was found and move the account. A number of a registry is asked about again, whether or not this
+        deployment asks that registry now."""
         now = self._now()
         number = practitioner.number
-        student = profession is Profession.STUDENT or practitioner.professions == {Profession.STUDENT}
-        ends: date | None = end_of_school_year(now.date()) if student else None
+        country = COUNTRIES.get(number.issuer)
+        ends: date | None = end_of_school_year(now.date()) if profession is Profession.STUDENT else None
         verification = Verification(
             member_id=member_id,
             method=method,
@@ -97,7 +103,7 @@ class Matching:
             skills=practitioner.skills,
             confirmed_at=now,
             checked_at=now,
-            next_check_at=self._rhythm.after(Finding.ACTIVE, member_id, now) if registry else None,
+            next_check_at=self._rhythm.after(Finding.ACTIVE, member_id, now) if country else None,
             valid_until=ends,
         )
 
@@ -110,17 +116,20 @@ class Matching:
                 profession=profession,
                 # What the registry says fills a gap; of several specialties the member chooses.
                 specialty=next(iter(known)) if found.specialty is None and len(known) == 1 else None,
-                country=registry.country if registry else country,
+                country=country,
             )
 
         return await self._verifications.confirm(
             verification, confirmed, number=number, name=name, within=partial(self._kept.forget, member_id)
         )
 
-    async def keep(self, account: Account, number: Number, name: CivilName) -> None:
+    async def keep(
+        self, account: Account, number: Number, name: CivilName, profession: Profession | None = None
+    ) -> None:
         """The registry is away: try again later, by itself."""
         now = self._now()
-        await self._kept.keep(account.member_id, number, name, now, self._rhythm.after_silence(1, now))
+        try_at = self._rhythm.after_silence(1, now)
+        await self._kept.keep(account.member_id, number, name, profession or account.profession, now, try_at)
         log.info("a verification waits for the registry", extra={"member_id": account.member_id})
 
     async def try_kept(self, account_of: AccountOf) -> int:
@@ -137,7 +146,7 @@ class Matching:
             await self._kept.forget(kept.member_id)
             return False
         try:
-            await self.verify(account, kept.number, kept.name)
+            await self.verify(account, kept.number, kept.name, kept.profession)
         except RegistryAway:
             await self._kept.put_off(kept, self._rhythm.after_silence(kept.failures + 2, now))
             return False

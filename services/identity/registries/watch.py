@@ -120,14 +120,14 @@ class Watch:
     async def check_due(self, member_id: str | None = None) -> Tally:
         """Ask about every member who is due, or about this one, due or not."""
         tally = Tally()
-        RECHECKS_WAITING.set(await self._verifications.waiting(self._now()))
+        RECHECKS_WAITING.set(await self._verifications.waiting(self._registries, self._now()))
         for name, registry in self._registries.items():
             while (due := await self._verifications.take_due(name, self._now(), member_id)) is not None:
                 outcome = await self._check(registry, due)
                 tally.add(outcome)
                 if outcome == "away" or member_id is not None:
                     break  # a registry that is away is asked again at the next look, not once a member
-        RECHECKS_WAITING.set(await self._verifications.waiting(self._now()))
+        RECHECKS_WAITING.set(await self._verifications.waiting(self._registries, self._now()))
         return tally
 
     async def _check(self, registry: Registry, due: Due) -> str:

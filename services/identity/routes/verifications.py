@@ -25,7 +25,7 @@ from services.identity.store.kept_requests import KeptRequests, KeptState
 from services.identity.store.verifications import Verifications
 from shared.auth import Guard, Principal
 from shared.auth_problems import ACCOUNT_SUSPENDED, PROFESSIONALS_ONLY, TOKEN_REFUSED
-from shared.events import MemberStatus, Role
+from shared.events import MemberStatus, Profession, Role
 from shared.web import Problem, ProblemKind, Text
 
 log = logging.getLogger("identity")
@@ -107,6 +107,9 @@ class RegistryMatch(BaseModel):
     number: Annotated[str, Field(min_length=1, max_length=40, examples=["99900000003"])]
     family_name: Name
     given_name: Name
+    profession: Profession | None = Field(
+        default=None, description="Where it is no longer the account's: a student who has graduated, for example."
+    )
     keep_if_away: bool = Field(
         default=False, description="Where the registry does not answer: keep the request (sealed) and try again."
     )
@@ -215,12 +218,12 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
             raise too_many(wait_s)
         name = CivilName(asked.family_name, asked.given_name)
         try:
-            account = await desk.matching.verify(account, number, name)
+            account = await desk.matching.verify(account, number, name, asked.profession)
         except RegistryAway as away:
             await desk.attempts.forgive(brakes)  # no answer was had, so nothing was tried
             if not asked.keep_if_away:
                 raise REGISTRY_AWAY(headers={"Retry-After": str(away.retry_after_s or 60)}) from away
-            await desk.matching.keep(account, number, name)
+            await desk.matching.keep(account, number, name, asked.profession)
             response.status_code = 202
         except NotMatched as error:
             # The remark on the check digit comes from the number alone, not from the registry.

@@ -160,9 +160,8 @@ def psc_routes(
             found = await psc.finish(code=code, nonce=login.nonce, code_verifier=login.code_verifier, issuer=issuer)
             professions = found.practitioner.professions
             mine = account.profession if account.profession in professions else min(professions)
-            registry = desk.matching.registries.get(found.practitioner.number.issuer)
             account = await desk.matching.take(
-                account.member_id, found.practitioner, registry, found.name, Method.PRO_SANTE_CONNECT, mine
+                account.member_id, found.practitioner, found.name, Method.PRO_SANTE_CONNECT, mine
             )
         except (LoginRefused, NotAProfessional, NumberTaken, MoveRefused) as refusal:
             VERIFICATIONS.labels(Method.PRO_SANTE_CONNECT.value, type(refusal).__name__).inc()

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.identity.domain.verification import CivilName, Number
+from shared.events import Profession
 from shared.mongo import Database, Document, Session
 from shared.sealed import SealedField
 
@@ -38,6 +39,7 @@ class Kept:
     member_id: str
     number: Number
     name: CivilName
+    profession: Profession | None
     lease: str
     failures: int
 
@@ -63,9 +65,18 @@ class KeptRequests:
         await self._requests.create_index([("state", 1), ("next_try_at", 1)], name="due")
         await self._requests.create_index("forget_at", expireAfterSeconds=0, name="forget")
 
-    async def keep(self, member_id: str, number: Number, name: CivilName, now: datetime, try_at: datetime) -> None:
+    async def keep(
+        self,
+        member_id: str,
+        number: Number,
+        name: CivilName,
+        profession: Profession | None,
+        now: datetime,
+        try_at: datetime,
+    ) -> None:
         """Keep a request to be tried at that time."""
-        plain = json.dumps({"number": number.value, "family": name.family, "given": name.given}, ensure_ascii=False)
+        asked = {"number": number.value, "family": name.family, "given": name.given, "profession": profession}
+        plain = json.dumps(asked, ensure_ascii=False)
         document: Document = {
             "registry": number.issuer,
             "state": KeptState.WAITING.value,
@@ -97,6 +108,7 @@ class KeptRequests:
             member_id=found["_id"],
             number=Number(found["registry"], plain["number"]),
             name=CivilName(plain["family"], plain["given"]),
+            profession=Profession(plain["profession"]) if plain["profession"] else None,
             lease=lease,
             failures=found["failures"],
         )

@@ -6,7 +6,7 @@ or the reverse. A number belongs to one member (a unique index on its HMAC).
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -192,9 +192,10 @@ class Verifications:
         changed = await self._kept.update_one({"number_place": place}, {"$min": {"next_check_at": now}})
         return changed.matched_count > 0
 
-    async def waiting(self, now: datetime) -> int:
-        """How many members are due for a check."""
-        return await self._kept.count_documents({"next_check_at": {"$type": "date", "$lte": now}})
+    async def waiting(self, registries: Iterable[str], now: datetime) -> int:
+        """How many members of these registries are due for a check."""
+        due = {"$type": "date", "$lte": now}
+        return await self._kept.count_documents({"registry": {"$in": list(registries)}, "next_check_at": due})
 
     async def ending(self, before: date) -> AsyncIterator[tuple[str, date]]:
         """Members whose proof ends before that day: id, and the last day it holds."""
