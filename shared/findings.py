@@ -9,31 +9,36 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.deid.finding import Kind
-from shared.events import TextFinding
+from shared.events import IdentifierKind, TextFinding
 from shared.web import Text
 
-KINDS: dict[Kind, Text] = {
-    Kind.NAME: Text(en="Perhaps a person's name or initials.", fr="Peut-être le nom ou les initiales d'une personne."),
-    Kind.DATE: Text(en="A date more exact than the year.", fr="Une date plus précise que l'année."),
-    Kind.AGE: Text(en="An age above 89 years.", fr="Un âge supérieur à 89 ans."),
-    Kind.PLACE: Text(
+KINDS: dict[IdentifierKind, Text] = {
+    IdentifierKind.NAME: Text(
+        en="Perhaps a person's name or initials.", fr="Peut-être le nom ou les initiales d'une personne."
+    ),
+    IdentifierKind.DATE: Text(en="A date more exact than the year.", fr="Une date plus précise que l'année."),
+    IdentifierKind.AGE: Text(en="An age above 89 years.", fr="Un âge supérieur à 89 ans."),
+    IdentifierKind.PLACE: Text(
         en="A place smaller than a region, or an institution.",
         fr="Un lieu plus petit qu'une région, ou une institution.",
     ),
-    Kind.PHONE: Text(en="A telephone number.", fr="Un numéro de téléphone."),
-    Kind.EMAIL: Text(en="An e-mail address.", fr="Une adresse électronique."),
-    Kind.NIR: Text(en="A French social security number (NIR).", fr="Un numéro de sécurité sociale français (NIR)."),
-    Kind.RPPS: Text(en="A French carer's number (RPPS, ADELI).", fr="Un numéro de soignant (RPPS, ADELI)."),
-    Kind.RECORD_NUMBER: Text(
+    IdentifierKind.PHONE: Text(en="A telephone number.", fr="Un numéro de téléphone."),
+    IdentifierKind.EMAIL: Text(en="An e-mail address.", fr="Une adresse électronique."),
+    IdentifierKind.NIR: Text(
+        en="A French social security number (NIR).", fr="Un numéro de sécurité sociale français (NIR)."
+    ),
+    IdentifierKind.RPPS: Text(en="A French carer's number (RPPS, ADELI).", fr="Un numéro de soignant (RPPS, ADELI)."),
+    IdentifierKind.RECORD_NUMBER: Text(
         en="A record, stay or file number.", fr="Un numéro de dossier, de séjour ou d'identification (IPP)."
     ),
-    Kind.SSN: Text(en="A US social security number.", fr="Un numéro de sécurité sociale des États-Unis."),
-    Kind.NHS: Text(en="A British NHS number.", fr="Un numéro de santé britannique (NHS)."),
-    Kind.NPI: Text(en="A US carer's number (NPI).", fr="Un numéro de soignant des États-Unis (NPI)."),
-    Kind.URL: Text(en="A web address or the name of an account.", fr="Une adresse web ou le nom d'un compte."),
-    Kind.IP: Text(en="A computer's address.", fr="L'adresse d'un ordinateur."),
-    Kind.PLATE: Text(en="A vehicle's number plate.", fr="La plaque d'un véhicule."),
+    IdentifierKind.SSN: Text(en="A US social security number.", fr="Un numéro de sécurité sociale des États-Unis."),
+    IdentifierKind.NHS: Text(en="A British NHS number.", fr="Un numéro de santé britannique (NHS)."),
+    IdentifierKind.NPI: Text(en="A US carer's number (NPI).", fr="Un numéro de soignant des États-Unis (NPI)."),
+    IdentifierKind.URL: Text(
+        en="A web address or the name of an account.", fr="Une adresse web ou le nom d'un compte."
+    ),
+    IdentifierKind.IP: Text(en="A computer's address.", fr="L'adresse d'un ordinateur."),
+    IdentifierKind.PLATE: Text(en="A vehicle's number plate.", fr="La plaque d'un véhicule."),
 }
 UNKNOWN_KIND = Text(en="Words that may identify somebody.", fr="Des mots qui peuvent identifier quelqu'un.")
 
@@ -60,4 +65,4 @@ def shown(findings: Iterable[TextFinding]) -> list[FindingShown]:
 
 def in_words(kind: str) -> Text:
     """What a kind is. An unknown one (from a newer version of the platform) has words of its own."""
-    return KINDS[Kind(kind)] if kind in set(Kind) else UNKNOWN_KIND
+    return KINDS[IdentifierKind(kind)] if kind in set(IdentifierKind) else UNKNOWN_KIND

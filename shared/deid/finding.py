@@ -1,33 +1,10 @@
 """What the finder says: where words are that may tell who somebody is, of what kind, and how sure it is."""
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from shared.events import IdentifierKind
 
-class Kind(StrEnum):
-    """What the words may be. Stable codes: they travel in events (`shared.events.TextFinding`).
-
-    `name`: of a person, with initials; `date`: any date more exact than the year; `age`: above 89; `place`: smaller
-    than a region, with streets, postcodes, hospitals, wards and rooms; `record_number`: IPP, MRN, stay and file
-    numbers; `nir`, `ssn`: social security in France and the USA; `nhs`: the British health number; `rpps`, `npi`: a
-    carer's number in France and the USA; `url`: with handles of social networks; `plate`: of a vehicle.
-    """
-
-    NAME = "name"
-    DATE = "date"
-    AGE = "age"
-    PLACE = "place"
-    PHONE = "phone"
-    EMAIL = "email"
-    NIR = "nir"
-    RPPS = "rpps"
-    RECORD_NUMBER = "record_number"
-    SSN = "ssn"
-    NHS = "nhs"
-    NPI = "npi"
-    URL = "url"
-    IP = "ip"
-    PLATE = "plate"
+Kind = IdentifierKind
 
 
 @dataclass(frozen=True, slots=True)

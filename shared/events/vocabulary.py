@@ -204,6 +204,32 @@ class Timing(StrEnum):
     OVER_FIVE_YEARS = "over_five_years"
 
 
+class IdentifierKind(StrEnum):
+    """What words that may identify somebody may be. Stable codes: they travel in events (`TextFinding`).
+
+    `name`: of a person, with initials; `date`: any date more exact than the year; `age`: above 89; `place`: smaller
+    than a region, with streets, postcodes, hospitals, wards and rooms; `record_number`: IPP, MRN, stay and file
+    numbers; `nir`, `ssn`: social security in France and the USA; `nhs`: the British health number; `rpps`, `npi`: a
+    carer's number in France and the USA; `url`: with handles of social networks; `plate`: of a vehicle.
+    """
+
+    NAME = "name"
+    DATE = "date"
+    AGE = "age"
+    PLACE = "place"
+    PHONE = "phone"
+    EMAIL = "email"
+    NIR = "nir"
+    RPPS = "rpps"
+    RECORD_NUMBER = "record_number"
+    SSN = "ssn"
+    NHS = "nhs"
+    NPI = "npi"
+    URL = "url"
+    IP = "ip"
+    PLATE = "plate"
+
+
 class RegionKind(StrEnum):
     FACE = "face"
     TEXT = "text"
