@@ -95,8 +95,9 @@ class Contacts:
 
     async def hidden_from(self, member_id: str) -> set[str]:
         """Members who have blocked this one, and those whom this one has blocked: neither finds the other."""
-        by = {document["_id"] async for document in self._blocks.find({"blocked": member_id}, {"_id": 1})}
-        return by | set(await self.blocked(member_id))
+        either = self._blocks.find({"$or": [{"_id": member_id}, {"blocked": member_id}]})
+        hidden = {each async for found in either for each in (found["_id"], *_own(found, member_id))}
+        return hidden - {member_id}
 
     async def block(self, me: str, other: str) -> None:
         """Put somebody on the list; what ties there were are cut. Raises TooMany."""
@@ -159,6 +160,11 @@ class Contacts:
             "at": tie.at,
         }
         await self._ties.replace_one({"_id": key}, document, upsert=True, session=session)
+
+
+def _own(found: dict[str, Any], member_id: str) -> list[str]:
+    """Whom a list names, where it is the member's own; other members' lists are theirs."""
+    return list(found["blocked"]) if found["_id"] == member_id else []
 
 
 def _tie(found: dict[str, Any]) -> Tie:
