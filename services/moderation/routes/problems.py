@@ -331,7 +331,7 @@ COMMENT_DECIDED = ProblemKind(
     Text(en="The comment is already decided", fr="Le commentaire est déjà décidé"),
     Text(
         en="Another decision was made about this comment (state: {state}). Take another one from the list.",
-        fr="Une autre décision a été prise sur ce commentaire (état : {state}). Prenez-en un autre dans la liste.",
+        fr="Une autre décision a été prise sur ce commentaire (état\u00a0: {state}). Prenez-en un autre dans la liste.",
     ),
 )
 OWN_COMMENT = ProblemKind(
