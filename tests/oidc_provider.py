@@ -3,6 +3,8 @@
 Keycloak's paths under `/auth/realms/esante-wallet`, the claims as docs/verification.md lists them. It checks what a
 provider checks: client and secret, redirect address, PKCE (S256), a code that serves once. Everybody who comes is
 `person`, at once. `tamper` changes an ID token before it is signed; `sign` replaces the signing itself.
+
+`python -m tests.oidc_provider` serves it for trying things out by hand.
 """
 
 import base64
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 import jwt
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -161,3 +164,16 @@ class OidcProvider:
 
 def _new_key() -> tuple[RSAPrivateKey, str]:
     return generate_private_key(65537, 2048), secrets.token_hex(8)
+
+
+def main(port: int = 8190) -> None:
+    """Serve the provider on this machine until Ctrl-C, and say how identity finds it."""
+    made = OidcProvider()
+    made.issuer = f"http://127.0.0.1:{port}{REALM}"
+    settings = {"ISSUER": made.issuer, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
+    print("\n".join(f"export IDENTITY_PSC_{name}={value!r}" for name, value in settings.items()))
+    uvicorn.run(made.app, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
