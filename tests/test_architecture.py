@@ -16,7 +16,7 @@ OWN_WORDS = {
     "feed": {"rebuild"},
     "ingest": {"consent_texts", "pages"},
     "moderation": set(),
-    "identity": {"registries", "specialties", "verification"},
+    "identity": {"commands", "registries", "specialties", "verification"},
 }
 BANNED = {"utils", "common", "models", "helpers", "misc", "base"}
 IO_PACKAGES = {

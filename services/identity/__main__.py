@@ -5,24 +5,21 @@ now, it does so at its next start. Passwords come from standard input or are mad
 """
 
 import asyncio
-import json
 import re
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from pymongo.errors import PyMongoError
 
+from services.identity.commands import Stores, find, show, stop, with_accounts, with_stores
 from services.identity.domain.account import (
     Account,
-    AccountUnknown,
-    AlreadyTaken,
     EmailMalformed,
-    MoveRefused,
     PasswordTooWeak,
     PseudonymMalformed,
     RolesRefused,
@@ -36,17 +33,13 @@ from services.identity.domain.letters import Letter
 from services.identity.registries.commands import registry_commands
 from services.identity.settings import Settings
 from services.identity.store.accounts import Accounts
-from services.identity.store.factors import FactorStore
 from services.identity.store.keys import LEAD_S, RotationPending, rotate
-from services.identity.store.mails import Mails
 from services.identity.store.passwords import Passwords
-from services.identity.store.sessions import Sessions
 from shared import log
 from shared.blobs import CREDENTIALS, Blobs
 from shared.errors import NotNow, WrongSetting
 from shared.events import STAFF_ROLES, Profession, Role, Specialty
-from shared.keyring import KeyRing
-from shared.mongo import Mongo
+from shared.mongo import Mongo, Session
 from shared.sealed import SealedField, SealedRoom
 from shared.sealed_fields import SealedFields
 from shared.settings import load
@@ -72,7 +65,7 @@ def serve() -> None:
     try:
         app = create_app(settings)
     except WrongSetting as error:
-        _stop(str(error))
+        stop(str(error))
     web.serve(app, settings)
 
 
@@ -106,31 +99,31 @@ def create_member(
     privacy officers get an authenticator app's secret as well, which is printed this once unless it was given.
     """
     if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
-        _stop(f"'{country}' is no country code: give two letters, for example FR.")
+        stop(f"'{country}' is no country code: give two letters, for example FR.")
     try:
         email, pseudonym = normalise_email(email), normalise_pseudonym(pseudonym)
     except EmailMalformed:
-        _stop(f"'{email}' is not an e-mail address.")
+        stop(f"'{email}' is not an e-mail address.")
     except PseudonymMalformed as error:
-        _stop(f"'{error}' is no pseudonym: 3 to 40 letters, digits, spaces, dots, apostrophes or hyphens.")
+        stop(f"'{error}' is no pseudonym: 3 to 40 letters, digits, spaces, dots, apostrophes or hyphens.")
     try:
         check_roles(profession, frozenset(role or ()))
     except RolesRefused as error:
-        _stop(str(error))
+        stop(str(error))
     made = None if password_stdin else secrets.token_urlsafe(18)
     password = made or sys.stdin.readline().rstrip("\r\n")
     try:
         check_password(password, email=email, pseudonym="" if made else pseudonym)
     except PasswordTooWeak as error:
-        _stop(str(error))
+        stop(str(error))
 
     roles = frozenset(role or ())
     given = sys.stdin.readline().strip() if totp_stdin else ""
     secret = given or (new_totp_secret() if roles & STAFF_ROLES else "")
     if given and not re.fullmatch(r"[A-Z2-7]{32,128}", given):
-        _stop("The authenticator app's secret has to be 32 or more characters of base32.")
+        stop("The authenticator app's secret has to be 32 or more characters of base32.")
 
-    async def work(stores: _Stores) -> Account:
+    async def work(stores: Stores) -> Account:
         now = datetime.now(UTC)
         account = Account.register(
             email=email,
@@ -151,11 +144,11 @@ def create_member(
             await stores.factors.change(account.member_id, lambda factors: factors.with_totp(totp))
         return account
 
-    account = _with_stores(work)
+    account = with_stores(work)
     shown = {"password": made} if made else {}
     if secret and not given:
         shown |= {"totp_secret": secret, "totp_uri": totp_uri(secret, account.pseudonym)}
-    _show(account, as_json, f"made {account.pseudonym}", once=shown)
+    show(account, as_json, f"made {account.pseudonym}", once=shown)
 
 
 @cli.command()
@@ -165,8 +158,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Note that the member is the health professional they say they are."""
-    account = _move(who, lambda found: found.verify(datetime.now(UTC), registry))
-    _show(account, as_json, f"verified {account.pseudonym}")
+    account = _move(who, lambda found: found.verify(datetime.now(UTC), registry), Letter.ACCOUNT_VERIFIED)
+    show(account, as_json, f"verified {account.pseudonym}")
 
 
 @cli.command()
@@ -176,15 +169,15 @@ def suspend(
     as_json: AsJson = False,
 ) -> None:
     """Shut the member out of everything, open sessions included."""
-    account = _move(who, lambda found: found.suspend(reason))
-    _show(account, as_json, f"suspended {account.pseudonym}")
+    account = _move(who, lambda found: found.suspend(reason), Letter.ACCOUNT_SUSPENDED)
+    show(account, as_json, f"suspended {account.pseudonym}")
 
 
 @cli.command()
 def reinstate(who: Who, as_json: AsJson = False) -> None:
     """End a suspension."""
     account = _move(who, lambda found: found.reinstate())
-    _show(account, as_json, f"reinstated {account.pseudonym}")
+    show(account, as_json, f"reinstated {account.pseudonym}")
 
 
 @cli.command()
@@ -194,42 +187,42 @@ def reset_factors(who: Who, as_json: AsJson = False) -> None:
     The member is told by mail, and signs in by password alone; staff roles are closed to them until they add a factor.
     """
 
-    async def work(stores: _Stores) -> Account:
-        account = await _find(stores.accounts, who)
-        mails = Mails(stores.mongo, stores.sealed())
+    async def work(stores: Stores) -> Account:
+        account = await find(stores.accounts, who)
+        mails = stores.mails()
         await stores.factors.forget(account.member_id)
-        await Sessions(stores.mongo.db).end_all(account.member_id)
+        await stores.sessions.end_all(account.member_id)
         await mails.enqueue(account.member_id, Letter.SECOND_FACTOR_REMOVED, {"factor": "all"})
         return account
 
-    account = _with_stores(work)
-    _show(account, as_json, f"forgot the second factors of {account.pseudonym}")
+    account = with_stores(work)
+    show(account, as_json, f"forgot the second factors of {account.pseudonym}")
 
 
 @cli.command()
 def sign_out(who: Who, as_json: AsJson = False) -> None:
     """End all sessions of a member."""
 
-    async def work(stores: _Stores) -> Account:
-        account = await _find(stores.accounts, who)
-        await Sessions(stores.mongo.db).end_all(account.member_id)
+    async def work(stores: Stores) -> Account:
+        account = await find(stores.accounts, who)
+        await stores.sessions.end_all(account.member_id)
         return account
 
-    account = _with_stores(work)
-    _show(account, as_json, f"signed out {account.pseudonym}")
+    account = with_stores(work)
+    show(account, as_json, f"signed out {account.pseudonym}")
 
 
 @cli.command()
 def send_reset(who: Who, as_json: AsJson = False) -> None:
     """Send a member the link by which they choose a new password. Nobody else sees it."""
 
-    async def work(stores: _Stores) -> Account:
-        account = await _find(stores.accounts, who)
-        await Mails(stores.mongo, stores.sealed()).enqueue_to(account.email, Letter.PASSWORD_RESET)
+    async def work(stores: Stores) -> Account:
+        account = await find(stores.accounts, who)
+        await stores.mails().enqueue_to(account.email, Letter.PASSWORD_RESET)
         return account
 
-    account = _with_stores(work)
-    _show(account, as_json, f"wrote to {account.pseudonym}")
+    account = with_stores(work)
+    show(account, as_json, f"wrote to {account.pseudonym}")
 
 
 @cli.command()
@@ -251,9 +244,9 @@ def rotate_keys(
     try:
         key_id, signs_from = rotate(path, settings.access_token_ttl_s, lead_s=0 if at_once else LEAD_S)
     except RotationPending as pending:
-        _stop(f"A rotation is under way: {pending}. Wait for that, or say --at-once.")
+        stop(f"A rotation is under way: {pending}. Wait for that, or say --at-once.")
     except (WrongSetting, FileNotFoundError) as error:
-        _stop(str(error))
+        stop(str(error))
     begins = datetime.fromtimestamp(signs_from, UTC).isoformat(timespec="seconds")
     typer.echo(f"{path}: key {key_id} signs from {begins}.")
 
@@ -265,20 +258,31 @@ def list_members(as_json: AsJson = False) -> None:
     async def work(accounts: Accounts) -> list[Account]:
         return [account async for account in accounts.all()]
 
-    for account in _with_accounts(work):
+    for account in with_accounts(work):
         if as_json:
-            _show(account, as_json, "")
+            show(account, as_json, "")
         else:
             roles = ",".join(sorted(account.roles))
             fields = (account.status, account.profession or "-", roles, account.email, account.pseudonym)
             typer.echo("  ".join((account.member_id, *fields)))
 
 
-def _move(who: str, move: Callable[[Account], Account]) -> Account:
-    async def work(accounts: Accounts) -> Account:
-        return await accounts.change((await _find(accounts, who)).member_id, move)
+def _move(who: str, move: Callable[[Account], Account], letter: Letter | None = None) -> Account:
+    """Move an account, and write to its member in the same act."""
 
-    return _with_accounts(work)
+    async def work(stores: Stores) -> Account:
+        member_id = (await find(stores.accounts, who)).member_id
+        mails = stores.mails() if letter else None
+
+        async def write(session: Session) -> Account:
+            moved = await stores.accounts.change_within(session, member_id, move)
+            if mails is not None and letter is not None:
+                await mails.enqueue(member_id, letter, {"reason": ""}, session=session)
+            return moved
+
+        return await stores.mongo.transaction(write)
+
+    return with_stores(work)
 
 
 @cli.command()
@@ -292,9 +296,9 @@ def rewrap() -> None:
     try:
         complete = asyncio.run(_rewrap(settings))
     except (PyMongoError, NotNow) as error:
-        _stop(f"Stopped half-way, which does no harm; run it again. {error}", 3)
+        stop(f"Stopped half-way, which does no harm; run it again. {error}", 3)
     except WrongSetting as error:
-        _stop(str(error))
+        stop(str(error))
     if not complete:
         raise typer.Exit(1)
 
@@ -312,91 +316,6 @@ async def _rewrap(settings: Settings) -> bool:
         await keyring.close()
         blobs.close()
         mongo.close()
-
-
-async def _find(accounts: Accounts, who: str) -> Account:
-    found = await (accounts.by_email(normalise_email(who)) if "@" in who else accounts.by_id(who))
-    if found is None:
-        raise AccountUnknown(who)
-    return found
-
-
-class _Stores:
-    """What a command works on, opened when it is needed: most commands need no wrapping key."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
-        self.accounts = Accounts(self.mongo)
-        self.factors = FactorStore(self.mongo.db)
-        self._settings = settings
-        self._keyring: KeyRing | None = None
-
-    def sealed(self) -> SealedField:
-        """Raises WrongSetting."""
-        self._keyring = self._keyring or open_keyring(self._settings)
-        return SealedField(self._keyring)
-
-    async def close(self) -> None:
-        if self._keyring is not None:
-            await self._keyring.close()
-        self.mongo.close()
-
-
-def _with_accounts(work: Callable[[Accounts], Awaitable[T]]) -> T:
-    """Run `work` on the accounts, as `_with_stores` does."""
-    return _with_stores(lambda stores: work(stores.accounts))
-
-
-def _with_stores(work: Callable[[_Stores], Awaitable[T]]) -> T:
-    """Run `work` on the stores; whatever can go wrong for an operator becomes one sentence."""
-    settings = load(Settings)
-
-    async def run() -> T:
-        stores = _Stores(settings)
-        try:
-            await stores.accounts.prepare()
-            return await work(stores)
-        finally:
-            await stores.close()
-
-    try:
-        return asyncio.run(run())
-    except AlreadyTaken as error:
-        _stop(f"{error} Choose another one, or see list-members.")
-    except AccountUnknown as error:
-        _stop(f"There is no member '{error}'. See list-members.")
-    except EmailMalformed as error:
-        _stop(f"'{error}' is neither an e-mail address nor a member id.")
-    except (MoveRefused, WrongSetting) as error:
-        _stop(str(error))
-    except NotNow as error:
-        _stop(f"That cannot be done now: {error}. Try again later.", 3)
-    except PyMongoError as error:
-        _stop(f"MongoDB does not serve us: {error}. Is it running, and are IDENTITY_MONGO_URI's credentials right?", 3)
-
-
-def _show(account: Account, as_json: bool, done: str, once: Mapping[str, str] | None = None) -> None:
-    """Tell what was done. `once`: secrets that are shown this once."""
-    if as_json:
-        shown = {
-            "member_id": account.member_id,
-            "email": account.email,
-            "pseudonym": account.pseudonym,
-            "profession": account.profession,
-            "roles": sorted(account.roles),
-            "status": account.status,
-            "version": account.version,
-        }
-        typer.echo(json.dumps({**shown, **(once or {})}, ensure_ascii=False))
-        return
-    typer.echo(f"{done} ({account.member_id}, {account.status})")
-    for name, secret in (once or {}).items():
-        typer.echo(f"{name}, shown this once: {secret}")
-
-
-def _stop(sentence: str, status: int = 1) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(status)
 
 
 if __name__ == "__main__":

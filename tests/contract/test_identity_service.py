@@ -110,6 +110,10 @@ async def test_what_the_command_line_changes_reaches_every_service(platform: Pla
         (3, "suspended"),
     ]
     assert len({headers["ce_id"] for _, headers in events}) == 3
+    await until(lambda: len(letters(mail_of(platform), member["email"])) == 2)
+    subjects = {str(one["Subject"]) for one in letters(mail_of(platform), member["email"])}
+    assert subjects == {"Votre profession est vérifiée", "Votre compte est suspendu"}
+    assert not any("a test" in one.get_content() for one in letters(mail_of(platform), member["email"]))
     for event, headers in events:
         everything = event.to_json().decode() + str(headers)
         assert member["email"] not in everything
