@@ -9,6 +9,7 @@ from services.ingest.routes.problems import PICTURE_UNKNOWN
 from shared.blobs import REDACTED, BlobMissing, ObjectStore
 from shared.events import Frame, Rendition, RenditionSize
 
+MANY_FRAMES = 30
 _PREFERRED = (RenditionSize.LARGE, RenditionSize.FULL, RenditionSize.SMALL)
 
 
@@ -43,11 +44,15 @@ async def load(blobs: ObjectStore, rendition: Rendition) -> bytes:
 
 
 async def painted_for(blobs: ObjectStore, case: Case) -> list[Painted]:
-    """Every frame of every picture of the case as it is painted now, at the size of a page."""
+    """Every frame of every picture of the case as it is painted now, for a printed form.
+
+    At the size of a page; where there are many (films), at the smallest: a form of 500 frames stays at some 20 MB.
+    """
+    frames = [frame for picture in case.pictures for frame in (picture.current.frames if picture.current else ())]
     found = []
-    for picture in case.pictures:
-        for frame in picture.current.frames if picture.current else ():
-            rendition = shown_on_a_page(frame)
-            if rendition is not None:
-                found.append(Painted(rendition, await load(blobs, rendition)))
+    for frame in frames:
+        small = rendition_of(frame, RenditionSize.SMALL) if len(frames) > MANY_FRAMES else None
+        rendition = small or shown_on_a_page(frame)
+        if rendition is not None:
+            found.append(Painted(rendition, await load(blobs, rendition)))
     return found
