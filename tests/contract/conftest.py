@@ -1,14 +1,16 @@
 """The object store of the contract suites: the fake that unit tests use, and the real one."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from deploy.local import Platform
 from shared.blobs import Blobs, ObjectStore
+from shared.mongo import Mongo
 from tests.memory_blobs import MemoryBlobs
 from tests.stores import access
+from tests.verification_house import VerificationHouse
 
 
 @pytest.fixture(params=["memory", pytest.param("real", marks=pytest.mark.platform)])
@@ -25,3 +27,14 @@ def blobs(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
 @pytest.fixture
 def case_id() -> str:
     return str(uuid.uuid4())
+
+
+@pytest.fixture
+async def house(platform: Platform) -> AsyncIterator[VerificationHouse]:
+    """Verification on the real database, whose collections are emptied first."""
+    env = platform.service_env("identity")
+    mongo = Mongo(env["IDENTITY_MONGO_URI"], env["IDENTITY_MONGO_DATABASE"])
+    made = VerificationHouse(mongo)
+    await made.prepare()
+    yield made
+    mongo.close()

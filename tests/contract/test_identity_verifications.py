@@ -1,14 +1,11 @@
 """How members are verified and looked after, on the real database; registries are stand-ins in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from deploy.local import Platform
 from services.identity.domain.account import MoveRefused
 from services.identity.domain.letters import Letter
 from services.identity.domain.verification import (
@@ -19,7 +16,6 @@ from services.identity.domain.verification import (
     NumberTaken,
 )
 from services.identity.registries import RegistryAway
-from services.identity.registries.extraction import Extraction, FileUnusable, ImportRefused
 from services.identity.store.kept_requests import COLLECTION as REQUESTS
 from services.identity.store.kept_requests import KeptState
 from services.identity.store.number_index import NumberIndex
@@ -27,23 +23,11 @@ from services.identity.store.turns import SharedPace
 from services.identity.store.verifications import COLLECTION, SEALED_FIELDS
 from shared.events import MemberStatus, Profession, Specialty
 from shared.keyring import HeldKeys
-from shared.mongo import Mongo
 from shared.sealed import SealedField
-from tests.unit.test_identity_extraction import ACTIVITY, activity
 from tests.verification_house import NAME, START, VerificationHouse, new_number
 from tests.waiting import until
 
 pytestmark = pytest.mark.platform
-
-
-@pytest.fixture
-async def house(platform: Platform) -> AsyncIterator[VerificationHouse]:
-    env = platform.service_env("identity")
-    mongo = Mongo(env["IDENTITY_MONGO_URI"], env["IDENTITY_MONGO_DATABASE"])
-    made = VerificationHouse(mongo)
-    await made.prepare()
-    yield made
-    mongo.close()
 
 
 async def test_a_match_verifies_and_tells_neither_number_nor_name(house: VerificationHouse) -> None:
@@ -353,82 +337,6 @@ async def test_a_proof_renewed_in_time_does_not_end(house: VerificationHouse) ->
     assert await house.watch.end_proofs() == 0
     assert await house.verifications.end(account.member_id, date(2026, 10, 31)) is None
     assert await house.status(account.member_id) is MemberStatus.VERIFIED
-
-
-def write(folder: Path, name: str, *lines: str, header: str = ACTIVITY) -> Path:
-    path = folder / f"PS_LibreAcces_{name}_202603010800.txt"
-    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8-sig")
-    return path
-
-
-async def test_the_extraction_answers_like_a_registry(house: VerificationHouse, tmp_path: Path) -> None:
-    extraction = Extraction(house.mongo.db)
-    await extraction.prepare()
-    with pytest.raises(RegistryAway):
-        await extraction.look_up(Number("rpps", "99900000003"))
-    file = write(
-        tmp_path,
-        "Personne_activite",
-        activity(),
-        activity(family="MARTIN", skill="SM02"),
-        activity("99900000011", code="26"),
-        "0|012600631|0012600631|||M|Monsieur|PETIT|ALEX|26|x|C|Civil|||||S|Salarié|",
-    )
-    report = await extraction.import_files([file])
-    assert (report.lines, report.people, report.other_registers, report.malformed_lines) == (4, 2, 1, 0)
-    found = await extraction.look_up(extraction.check_number("899900000003"))
-    assert found is not None
-    assert (set(found.families), found.givens, found.active) == ({"DUPONT", "MARTIN"}, ("ANNE",), True)
-    assert found.professions == {Profession.PHYSICIAN}
-    assert set(found.skills) == {"SM54", "SM02"}
-    assert found.as_of == datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-    other = await extraction.look_up(Number("rpps", "99900000011"))
-    assert other is not None
-    assert other.professions == frozenset()
-    assert await extraction.look_up(Number("rpps", "99900000029")) is None
-
-
-async def test_a_new_extraction_replaces_the_old_one_whole(house: VerificationHouse, tmp_path: Path) -> None:
-    extraction = Extraction(house.mongo.db)
-    numbers_now = [f"9991000{n:04d}" for n in range(2500)]
-    await extraction.import_files([write(tmp_path, "Personne_activite", *(activity(number) for number in numbers_now))])
-    assert await house.mongo.db["rpps_extraction"].count_documents({}) == 2500
-    await extraction.import_files(
-        [write(tmp_path, "Personne_activite", *(activity(number) for number in numbers_now[1:]))]
-    )
-    assert await house.mongo.db["rpps_extraction"].count_documents({}) == 2499
-    assert await extraction.look_up(Number("rpps", numbers_now[0])) is None
-    assert await extraction.look_up(Number("rpps", numbers_now[1])) is not None
-
-
-async def test_an_import_that_lost_people_or_lines_leaves_the_old_one_in_use(
-    house: VerificationHouse, tmp_path: Path
-) -> None:
-    extraction = Extraction(house.mongo.db)
-    known = [activity(f"9992000{n:04d}") for n in range(20)]
-    await extraction.import_files([write(tmp_path, "Personne_activite", *known)])
-    with pytest.raises(ImportRefused, match="is a file cut off"):
-        await extraction.import_files([write(tmp_path, "Personne_activite", *known[:10])])
-    with pytest.raises(ImportRefused, match="1 of 20 lines cannot be read"):
-        await extraction.import_files([write(tmp_path, "Personne_activite", *known[:19], "8|x")])
-    with pytest.raises(ImportRefused, match="nobody who practises"):
-        await extraction.import_files([write(tmp_path, "Personne_activite")])
-    with pytest.raises(FileUnusable):
-        await extraction.import_files([write(tmp_path, "Other", "a", header="b")])
-    assert await extraction.look_up(Number("rpps", "99920000019")) is not None
-    assert await house.mongo.db["rpps_extraction"].count_documents({}) == 20
-    report = await extraction.import_files([write(tmp_path, "Personne_activite", *known[:10], "8|x")], force=True)
-    assert (report.people, report.people_before, report.malformed_lines) == (10, 20, 1)
-    assert report.malformed == [("PS_LibreAcces_Personne_activite_202603010800.txt", 12, "2 cells, not 19")]
-
-
-async def test_two_imports_do_not_run_at_once(house: VerificationHouse, tmp_path: Path) -> None:
-    file = write(tmp_path, "Personne_activite", *(activity(f"9993000{n:04d}") for n in range(1500)))
-    results = await asyncio.gather(
-        *(Extraction(house.mongo.db).import_files([file]) for _ in range(3)), return_exceptions=True
-    )
-    assert [type(result) for result in results].count(ImportRefused) == 2
-    assert await house.mongo.db["registry_state"].count_documents({"_id": "rpps_import"}) == 0
 
 
 async def test_replicas_share_one_limit(house: VerificationHouse) -> None:
