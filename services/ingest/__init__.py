@@ -3,6 +3,6 @@
 Consumes: case.redacted, case.approved, case.rejected, comment.rejected, member.changed, member.blocked.
 Emits: case.uploaded, case.submitted, case.withdrawn, comment.added, consent.expiring.
 Owns: drafts, consents and comments (database `ingest`), original pictures (bucket of originals: written here, read
-by the redactor only, encrypted with a key per case), proofs of consent (bucket of proofs, sealed likewise) and the texts
-that moderation reads (bucket of texts).
+by the redactor only, encrypted with a key per case), proofs of consent (bucket of proofs, sealed likewise) and the
+texts that moderation reads (bucket of texts).
 """

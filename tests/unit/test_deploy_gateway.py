@@ -83,6 +83,12 @@ def test_a_services_routes_are_reached_under_its_name(gateway: int, service: str
     assert (status, body) == (200, "/cases?limit=2 for 127.0.0.1")
 
 
+@pytest.mark.parametrize("path", [f"/consent/{'x' * 43}?language=fr", "/consent/x/pictures/p/0/full", "/withdrawal"])
+def test_what_patients_open_is_at_the_root_and_keeps_its_path(gateway: int, path: str) -> None:
+    status, _, body = ask(gateway, path)
+    assert (status, body) == (200, f"{path} for 127.0.0.1")
+
+
 @pytest.mark.parametrize("page", ["healthz", "readyz", "metrics"])
 @pytest.mark.parametrize(
     "spelling",
@@ -97,6 +103,10 @@ def test_a_services_routes_are_reached_under_its_name(gateway: int, service: str
         "/api/identity/../ingest/{}",
         "//api//ingest/{}",
         "/api/redactor/{}",
+        "/consent/../{}",
+        "/consent/x/../../{}",
+        "/consent/%2e%2e/{}",
+        "/withdrawal/../{}",
         "/{}",
     ],
 )

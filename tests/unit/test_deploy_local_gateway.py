@@ -63,6 +63,11 @@ def test_a_services_routes_are_under_its_name_with_the_prefix_stripped(service: 
     assert get(gateway, f"/api/{service}/cases?limit=3")[::2] == (200, "/cases?limit=3")
 
 
+@pytest.mark.parametrize("path", ["/consent/some-link?language=fr", "/consent/some-link/form", "/withdrawal"])
+def test_what_patients_open_is_at_the_root_and_keeps_its_path(path: str, gateway: int) -> None:
+    assert get(gateway, path)[::2] == (200, path)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -74,6 +79,8 @@ def test_a_services_routes_are_under_its_name_with_the_prefix_stripped(service: 
         "/api/identity/x/../metrics",
         "/api/identity/metrics/",
         "/api/Identity/METRICS",
+        "/consent/../metrics",
+        "/consent/x/../../healthz",
         "/api/redactor/cases",
         "/api/nobody",
     ],
