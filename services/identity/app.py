@@ -1,9 +1,9 @@
 """identity's wiring: one look shows every resource, route and handler."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -38,9 +38,10 @@ from services.identity.store.verifications import Verifications
 from services.identity.verification import Verification
 from shared import web
 from shared.auth import Guard, TokenVerifier
+from shared.background import Work, background
 from shared.blobs import Blobs
 from shared.bus import Bus
-from shared.mongo import Mongo, prepare_when_possible
+from shared.mongo import Mongo
 from shared.outbox import Relay
 from shared.sealed import SealedField
 from shared.wrapping import open_keyring
@@ -101,40 +102,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(
-            prepare_when_possible(
-                accounts.prepare,
-                attempts.prepare,
-                sessions.prepare,
-                factor_store.prepare,
-                tickets.prepare,
-                mails.prepare,
-                profiles.prepare,
-                contacts.prepare,
-                departures.prepare,
-                reveals.prepare,
-                *verification.prepares(),
-            ),
-            name="prepare",
-        )
-        tasks = [preparing]
-        web.add_check(app, "mongo", lambda: mongo.ready(preparing))
+        steps = [
+            accounts.prepare,
+            attempts.prepare,
+            sessions.prepare,
+            factor_store.prepare,
+            tickets.prepare,
+            mails.prepare,
+            profiles.prepare,
+            contacts.prepare,
+            departures.prepare,
+            reveals.prepare,
+            *verification.prepares(),
+        ]
+        leave = partial(departures.run, settings.leaving_every_s)
+        work: list[Work] = [postman.run, leave, *verification.work()]
         web.add_check(app, "keys", keyring.check)
         try:
-            if settings.runs_worker:
-                web.add_check(app, "kafka", bus.check)
-                web.add_check(app, "outbox", relay.check)
-                await bus.start()
-                tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
-                tasks.append(asyncio.create_task(postman.run(), name="postman"))
-                tasks.append(asyncio.create_task(departures.run(settings.leaving_every_s), name="departures"))
-                tasks += verification.work()
-            yield
+            async with background(app, settings, mongo, bus, relay, prepare=steps, work=work):
+                yield
         finally:
-            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await verification.close()
             await keyring.close()
             blobs.close()

@@ -1,6 +1,5 @@
 """Wiring of verification: registries, Pro Santé Connect, review of proofs, and the work that looks after them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -27,6 +26,7 @@ from services.identity.store.proof_eraser import ProofEraser
 from services.identity.store.psc_logins import PscLogins
 from services.identity.store.verifications import Verifications
 from shared.auth import Guard
+from shared.background import Work
 from shared.blobs import CREDENTIALS, BlobMissing, ObjectStore
 from shared.keyring import KeyRing
 from shared.mongo import Mongo
@@ -94,12 +94,9 @@ class Verification:
             review_routes(self._desk, self.applications, guard),
         ]
 
-    def work(self) -> list[asyncio.Task[None]]:
-        """Start the worker's part."""
-        return [
-            asyncio.create_task(self.watch.run(), name="verification-watch"),
-            asyncio.create_task(self._eraser.run(), name="proof-eraser"),
-        ]
+    def work(self) -> list[Work]:
+        """The worker's part."""
+        return [self.watch.run, self._eraser.run]
 
     async def forget(self, member_id: str) -> None:
         """Erase everything that verified the member: number, name, requests, proofs. May be repeated."""

@@ -1,6 +1,5 @@
 """Wiring of ingest: its resources, routes, handlers and background work."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -25,10 +24,11 @@ from services.ingest.store import (
     Withdrawals,
 )
 from shared.auth import Guard, Members, TokenVerifier
+from shared.background import background
 from shared.blobs import PROOFS, RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
 from shared.ledger import Ledger
-from shared.mongo import Mongo, prepare_when_possible
+from shared.mongo import Mongo
 from shared.originals import RawRoom
 from shared.outbox import Relay
 from shared.sealed import SealedRoom
@@ -92,32 +92,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for owner in (store, consents, receipts, tries, expiry):
                 await owner.prepare()
 
-        async def work() -> None:
-            """Nothing that a backup brought back is sent, painted or warned of before the ledger is applied."""
-            await ledger.wait()
-            await bus.start()
-            await asyncio.gather(relay.run(), eraser.run(), expiry.run(), leavers.run(settings.leavers_every_s))
-
-        preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
-        tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]
         app.state.ledger = ledger
-        add_check(app, "mongo", lambda: mongo.ready(preparing))
         add_check(app, "ledger", ledger.check)
         add_check(app, "keys", keyring.check)
         for bucket in (RAW, TEXTS, REDACTED, PROOFS):
             add_check(app, bucket, partial(blobs.ping, bucket))
+        if settings.runs_worker:
+            Handlers(store, members).subscribe(bus)
+        # Nothing that a backup brought back is sent, painted or warned of before the ledger is applied.
+        running = background(
+            app,
+            settings,
+            mongo,
+            bus,
+            relay,
+            prepare=[prepare],
+            work=[eraser.run, expiry.run, partial(leavers.run, settings.leavers_every_s)],
+            beside=[ledger.run],
+            after=ledger.wait,
+        )
         try:
-            if settings.runs_worker:
-                Handlers(store, members).subscribe(bus)
-                add_check(app, "kafka", bus.check)
-                add_check(app, "outbox", relay.check)
-                tasks.append(asyncio.create_task(work(), name="work"))
-            yield
+            async with running:
+                yield
         finally:
-            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await keyring.close()
             blobs.close()
             mongo.close()

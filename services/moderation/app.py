@@ -1,6 +1,5 @@
 """Moderation's wiring: one look shows every resource, handler and route."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,11 +12,12 @@ from services.moderation.settings import Settings
 from services.moderation.store import Comments, Contents, Reviews
 from shared import web
 from shared.auth import Guard, Members, TokenVerifier
+from shared.background import background
 from shared.blobs import REDACTED, TEXTS, Blobs
 from shared.bus import Bus, Received
 from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged
 from shared.ledger import Ledger
-from shared.mongo import Mongo, prepare_when_possible
+from shared.mongo import Mongo
 from shared.outbox import Relay
 
 
@@ -52,25 +52,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(prepare_when_possible(prepare), name="prepare")
-        tasks = [preparing, asyncio.create_task(ledger.run(), name="ledger")]
-        web.add_check(app, "mongo", lambda: mongo.ready(preparing))
         web.add_check(app, "ledger", ledger.check)
         if settings.runs_api:
             for bucket in (TEXTS, REDACTED):
                 web.add_check(app, bucket, partial(blobs.ping, bucket))
         try:
-            if settings.runs_worker:
-                web.add_check(app, "kafka", bus.check)
-                web.add_check(app, "outbox", relay.check)
-                await bus.start()
-                tasks.append(asyncio.create_task(relay.run(), name="outbox-relay"))
-            yield
+            async with background(app, settings, mongo, bus, relay, prepare=[prepare], beside=[ledger.run]):
+                yield
         finally:
-            await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             blobs.close()
             mongo.close()
 

@@ -201,7 +201,7 @@ async def test_a_passkey_is_not_taken_where_its_making_proves_nothing(someone: S
 
 
 async def test_a_challenge_serves_once_and_for_what_it_was_made_for(identity: Identity, someone: Someone) -> None:
-    device = Authenticator()
+    device = Authenticator(synced=True)  # it does not count, which would give a repetition away too
     await add_passkey(someone, device)
     async with identity.client() as client:
         asked = (await client.post("/sessions/passkey/options")).json()
@@ -243,6 +243,20 @@ async def test_another_ones_passkey_opens_no_session_of_mine(identity: Identity,
     asked["options"]["allowCredentials"] = []
     passkey = {"ticket": asked["ticket"], "credential": theirs.get(asked["options"])}
     refused = await someone.client.post("/sessions/second-factor", json={**ticket, "passkey": passkey})
+    assert (refused.status_code, problem(refused)) == (401, "proof-refused")
+
+
+async def test_a_challenge_made_for_one_member_serves_no_other(identity: Identity, someone: Someone) -> None:
+    mine, theirs = Authenticator(), Authenticator()
+    await add_passkey(someone, mine)
+    await identity.member("b@hopital.example")
+    async with identity.client() as client:
+        other = await Someone(identity, client, "b@hopital.example").sign_in()
+        await add_passkey(other, theirs)
+        asked = (await other.call("POST", "/sessions/current/proof/passkey-options")).json()
+    asked["options"]["allowCredentials"] = []
+    given = {"passkey": {"ticket": asked["ticket"], "credential": mine.get(asked["options"])}}
+    refused = await someone.call("POST", "/sessions/current/proof", given)
     assert (refused.status_code, problem(refused)) == (401, "proof-refused")
 
 
