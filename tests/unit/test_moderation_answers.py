@@ -24,6 +24,7 @@ from services.moderation.domain import (
     ReviewState,
     Round,
     SecondModeratorNeeded,
+    ShowsMore,
     needs_second_moderator,
 )
 from services.moderation.domain.answers import is_covered
@@ -76,13 +77,21 @@ def painted(revision: int = 1, **found: Any) -> CaseRedacted:
 def review_with(event: CaseRedacted, kind: PictureKind = PictureKind.PHOTO) -> Review:
     """A submitted case with this one picture, claimed by `mod`, its text read and its frame looked at."""
     review = Review(case_id="c1")
-    asked = submitted("p1")
+    asked = submitted("p1", revision=event.revision)
     review.on_submitted(
         asked.model_copy(update={"pictures": tuple(p.model_copy(update={"kind": kind}) for p in asked.pictures)})
     )
     review.on_redacted(event)
     claim(review, "mod")
     return review
+
+
+def drawn_by_the_author(review: Review, event: CaseRedacted) -> None:
+    """A rendering that the author submitted, and that the patient has seen."""
+    review.on_redacted(event)
+    assert review.submission is not None
+    pictures = tuple(p.model_copy(update={"revision": event.revision}) for p in review.submission.pictures)
+    review.submission = review.submission.model_copy(update={"pictures": pictures})
 
 
 def claim(review: Review, moderator: str) -> None:
@@ -472,7 +481,7 @@ class TestUncoveredFaces:
 
     def test_a_face_box_that_the_author_took_away_needs_two(self) -> None:
         review = review_with(painted(regions=(FACE,)))
-        review.on_redacted(painted(2))
+        drawn_by_the_author(review, painted(2))
         claim_again(review, "mod")
         assert isinstance(decide_and_approve(review, "mod"), FirstApproval)
         claim(review, "second")
@@ -480,16 +489,18 @@ class TestUncoveredFaces:
         assert frame.uncovered_faces == (FACE.box,)
         assert isinstance(decide_and_approve(review, "second"), Round)
 
-    def test_a_face_box_that_the_moderator_takes_away_needs_two(self) -> None:
+    def test_a_face_box_that_the_moderator_takes_away_is_not_published_at_all(self) -> None:
         review = review_with(painted(regions=(FACE,)))
         review.request_boxes("mod", NOW, "p1", 1, [FrameBoxes(frame=0)])
         review.on_redacted(painted(2))
         look(review, "p1")
-        assert isinstance(decide_and_approve(review, "mod"), FirstApproval)
+        with pytest.raises(ShowsMore):
+            decide_and_approve(review, "mod")
+        review.decide("mod", NOW, "p1", 2, WITHHOLD, ReasonCode.PATIENT_RECOGNISABLE)
 
     def test_also_behind_a_clinical_region_that_meets_no_face_any_more(self) -> None:
         review = review_with(painted(regions=(FACE,)))
-        review.on_redacted(painted(2, clinical=(EYE,)))
+        drawn_by_the_author(review, painted(2, clinical=(EYE,)))
         claim_again(review, "mod")
         assert isinstance(decide_and_approve(review, "mod"), FirstApproval)
 
@@ -553,6 +564,38 @@ class TestUncoveredFaces:
         assert needs_second_moderator(Picture.model_validate(document).rendered(painted(2)))
 
 
+class TestWhatThePatientSaw:
+    """What a moderator has painted may hide more than the patient saw, and nothing less."""
+
+    TEXT = TATTOO.model_copy(update={"kind": RegionKind.TEXT})
+
+    @pytest.mark.parametrize(
+        ("again", "shown"),
+        [
+            ({"regions": (FACE, TEXT)}, True),
+            ({"regions": (FACE, TEXT, HAND), "clinical": (EYE,)}, True),
+            ({"regions": (FACE, TEXT), "clinical": ((22, 22, 2, 2),)}, True),
+            ({"regions": (FACE.model_copy(update={"kind": RegionKind.MANUAL}), TEXT)}, True),
+            ({"regions": (TEXT,), "clinical": (EYE,)}, False),
+            ({"regions": (FACE,), "clinical": (EYE,)}, False),
+            ({"regions": (FACE.model_copy(update={"box": (10, 10, 40, 39)}), TEXT)}, False),
+            ({"regions": (FACE, TEXT), "clinical": ((19, 20, 8, 8),)}, False),
+            ({"regions": (FACE, FACE.model_copy(update={"box": TATTOO.box})), "clinical": (TATTOO.box,)}, False),
+        ],
+    )
+    def test_is_published_only_if_all_of_it_is_still_covered(self, again: dict[str, Any], shown: bool) -> None:
+        review = review_with(painted(regions=(FACE, self.TEXT), clinical=(EYE,)))
+        for revision in (2, 3):  # what counts is what was submitted, not what came in between
+            review.request_boxes("mod", NOW, "p1", revision - 1, [FrameBoxes(frame=0, boxes=(HAND,) * revision)])
+            review.on_redacted(painted(revision, **(again if revision == 3 else {})))
+            look(review, "p1")
+        if shown:
+            assert review.decide("mod", NOW, "p1", 3, PUBLISH, answers=SEEN)
+        else:
+            with pytest.raises(ShowsMore):
+                review.decide("mod", NOW, "p1", 3, PUBLISH, answers=SEEN)
+
+
 class TestClinicalBoxes:
     @pytest.mark.parametrize("clinical", [(), (EYE,), ((22, 22, 2, 2),)])
     def test_a_moderator_keeps_shrinks_or_drops_the_authors_region(self, clinical: tuple[Box, ...]) -> None:
@@ -579,7 +622,9 @@ class TestClinicalBoxes:
 
 def test_what_members_get_holds_no_box_of_any_kind() -> None:
     review = review_of("p1")
-    review.on_redacted(painted(2, regions=(FACE,), residual=(OTHER,), proposals=(TATTOO,), clinical=((90, 70, 4, 4),)))
+    drawn_by_the_author(
+        review, painted(2, regions=(FACE,), residual=(OTHER,), proposals=(TATTOO,), clinical=((90, 70, 4, 4),))
+    )
     look(review, "p1")
     answers = Answers(proposals=(left(0),), marks=NONE)
     review.decide("mod", NOW, "p1", 2, PUBLISH, answers=answers)

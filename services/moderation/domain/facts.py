@@ -84,7 +84,8 @@ class Facts(BaseModel):
         if event.revision <= known.revision:
             self.pictures[event.picture_id] = known.remembering(event)
             return
-        self.pictures[event.picture_id] = known.rendered(event)
+        submitted = {each.picture_id: each.revision for each in (self.submission.pictures if self.submission else ())}
+        self.pictures[event.picture_id] = known.rendered(event, submitted.get(event.picture_id))
         if self.claim:
             self.claim = self.claim.without(event.picture_id)
         if self.first_approval and event.picture_id in self.first_approval.pictures:

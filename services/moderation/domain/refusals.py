@@ -173,5 +173,9 @@ class ConsentMissing(Refusal):
     """The case shows pictures of a patient and its submission names no consent."""
 
 
+class ShowsMore(Refusal):
+    """This revision shows something that was covered in the pictures to which the patient agreed."""
+
+
 class ConsentEnded(Refusal):
     """The last day of the patient's consent is over: the case can only be sent back, or wait for its withdrawal."""

@@ -35,12 +35,14 @@ from services.moderation.domain.refusals import (
     PictureUnreadable,
     RedactionOutstanding,
     SecondModeratorNeeded,
+    ShowsMore,
     StaleRevision,
     TextMissing,
     TextNotSeen,
     Undecided,
 )
 from services.moderation.domain.second_moderator import agreed, needs_second_moderator
+from services.moderation.domain.uncovered import shows_more
 from services.moderation.domain.values import (
     Answers,
     Claim,
@@ -197,7 +199,8 @@ class Review(Facts):
         """Publish or withhold one picture in its current revision.
 
         Needs every full-size frame of that revision to have been served in this claim (PictureNotSeen). A picture
-        that could not be decoded has nothing to see and can only be withheld (PictureUnreadable). To publish needs
+        that could not be decoded has nothing to see and can only be withheld (PictureUnreadable), and so can one that
+        was painted again and shows what the patient saw covered (ShowsMore). To publish needs
         `answers` to all that the picture asks (see `check_answers` for what is raised).
         """
         claim = self._held(moderator_id, now)
@@ -211,6 +214,8 @@ class Review(Facts):
             raise PictureNotSeen(unseen)
         answers = answers if answers and decision is PictureDecision.PUBLISH else Answers()
         if decision is PictureDecision.PUBLISH:
+            if picture.revision > submitted.revision and shows_more(picture.agreed, picture.frames):
+                raise ShowsMore
             check_answers(submitted.kind, picture, answers)
         said = Decision(revision=revision, decision=decision, reason=reason, decided_at=now, answers=answers)
         before = claim.decisions.get(picture_id)

@@ -94,6 +94,7 @@ class Picture(Value):
     `revision` 0: the redactor has not answered yet. `requested` is the highest revision that a moderator asked for
     (`requested_boxes`: exactly which boxes, so that a repeated request is recognised). `faces`: every face that
     the machine saw in any revision, in order of frame and box: who takes a face's box away does not make it forgotten.
+    `agreed`: the frames of the revision that was submitted, once a moderator had it painted again.
     """
 
     picture_id: str
@@ -106,9 +107,14 @@ class Picture(Value):
     requested: int = 0
     requested_boxes: tuple[FrameBoxes, ...] = ()
     faces: tuple[FaceSeen, ...] = ()
+    agreed: tuple[Frame, ...] = ()
 
-    def rendered(self, event: CaseRedacted) -> "Picture":
-        """This picture as `event` describes it; what was requested stays on record until it is answered."""
+    def rendered(self, event: CaseRedacted, agreed_revision: int | None = None) -> "Picture":
+        """This picture as `event` describes it; what was requested stays on record until it is answered.
+
+        `agreed_revision`: the one that was submitted, which the patient has seen; its frames are kept.
+        """
+        agreed = self.frames if agreed_revision is not None and self.revision == agreed_revision else self.agreed
         answered = event.revision >= self.requested
         return Picture(
             picture_id=self.picture_id,
@@ -121,6 +127,7 @@ class Picture(Value):
             requested=0 if answered else self.requested,
             requested_boxes=() if answered else self.requested_boxes,
             faces=self._faces_with(event.frames),
+            agreed=agreed,
         )
 
     def remembering(self, event: CaseRedacted) -> "Picture":

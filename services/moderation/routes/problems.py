@@ -33,6 +33,7 @@ from services.moderation.domain import (
     RedactionOutstanding,
     Refusal,
     SecondModeratorNeeded,
+    ShowsMore,
     StaleRevision,
     TextMissing,
     TextNotSeen,
@@ -242,6 +243,17 @@ CONSENT_MISSING = ProblemKind(
         fr="Le cas montre des images et sa soumission ne cite aucun consentement. Renvoyez-le pour modification.",
     ),
 )
+SHOWS_MORE = ProblemKind(
+    "shows-more-than-agreed",
+    409,
+    Text(en="This shows more than the patient agreed to", fr="Ceci montre plus que ce que le patient a accepté"),
+    Text(
+        en="Something is open here that was covered in the picture which the patient saw. Have it covered again, "
+        "withhold the picture, or send the case back: the author can draw anew and ask the patient.",
+        fr="Une partie recouverte sur l'image que le patient a vue ne l'est plus. Faites-la recouvrir, écartez "
+        "l'image, ou renvoyez le cas : l'auteur peut redessiner et interroger le patient.",
+    ),
+)
 CONSENT_ENDED = ProblemKind(
     "consent-ended",
     409,
@@ -355,6 +367,7 @@ _SIMPLE: dict[type[Refusal], ProblemKind] = {
     PictureUnreadable: PICTURE_UNREADABLE,
     TextMissing: TEXT_MISSING,
     ConsentEnded: CONSENT_ENDED,
+    ShowsMore: SHOWS_MORE,
     ConsentMissing: CONSENT_MISSING,
     MarksUnanswered: MARKS_UNANSWERED,
     NoFirstApproval: NO_FIRST_APPROVAL,
