@@ -1,5 +1,6 @@
 """The signing page as a browser meets it: with a link and nothing else, with and without scripts."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -18,6 +19,7 @@ from deploy.local import Platform
 from services.ingest import consent_texts
 from services.ingest.consent_texts.reading import blocks
 from services.ingest.domain.withdrawal_code import hash_of
+from shared.web.middleware import BodyLimit
 from tests.ingest_service import IngestService, ingest_service, signature_png, tokens_of
 
 pytestmark = pytest.mark.platform
@@ -268,3 +270,25 @@ async def test_what_the_author_wrote_is_shown_as_words_never_as_markup(ingest: I
     form = await ingest.http.get(f"/consent/{token}/form?language=en")
     words = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(form.content)).pages)
     assert '<script>alert("x")</script> & Co' in re.sub(r"\s+", " ", words)
+
+
+async def test_nobody_keeps_a_connection_by_sending_slowly(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BodyLimit, "DRAIN_SECONDS", 0.1)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.Event().wait()
+
+    async with ingest_service(platform, tmp_path, upload_time_limit_s=0.2) as slow:
+        case_id, token = await link(slow)
+        form = {"content-type": "multipart/form-data; boundary=x", "accept-language": "en"}
+        page = await slow.http.post(f"/consent/{token}", content=stalls(), headers=form)
+        assert (page.status_code, "took too long" in page.text) == (408, True)
+        request_id = (await slow.case(case_id))["consent_request"]["request_id"]
+        said = "signed_on=2026-11-22&language=en&purpose=publication"
+        paper = f"/cases/{case_id}/consent-requests/{request_id}/paper?{said}"
+        assert (await slow.call("PUT", paper, content=stalls())).status_code == 408
+        assert (await slow.upload(case_id, stalls())).status_code == 408  # type: ignore[arg-type]
+        assert (await slow.sign(token)).status_code == 201, "the link was not used up"

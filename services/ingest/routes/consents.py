@@ -22,6 +22,7 @@ from services.ingest.domain.signers import Capacity
 from services.ingest.domain.withdrawal_code import DATA_BYTES, code_from, hash_of
 from services.ingest.pages.offer import Responsible
 from services.ingest.pages.pdf import Part, form_pdf, leaflet_pdf
+from services.ingest.routes.bodies import whole_body
 from services.ingest.routes.caller import Member, Open, Resources, now, resources, respond
 from services.ingest.routes.consent_problems import NOT_CONFIGURED, SHEET_TYPE
 from services.ingest.routes.consent_views import (
@@ -225,7 +226,8 @@ async def keep_paper(
     who = responsible(open_)
     at = now()
     await open_.store.case_of(member.member_id, case_id)  # before a byte is read
-    sheet = await request.body()
+    async with open_.uploads.one(member.member_id):
+        sheet = await whole_body(request, open_.settings.upload_time_limit_s)
     media_type = sheet_type(sheet)
     if media_type is None:
         raise SHEET_TYPE()

@@ -14,9 +14,10 @@ from prometheus_client import Counter
 from services.ingest.domain.case import Case
 from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import Refused
+from services.ingest.routes.bodies import whole_body
 from services.ingest.routes.caller import Key, Member, Open, Repeatable, now, resources, respond, route_of
 from services.ingest.routes.inspection import Limits, PictureFacts, inspect
-from services.ingest.routes.problems import PICTURE_UNKNOWN, UPLOAD_SLOW
+from services.ingest.routes.problems import PICTURE_UNKNOWN
 from services.ingest.routes.renditions import load, rendition_of
 from services.ingest.routes.views import NewBoxes, PictureView, PreviewPicture, PreviewView
 from services.ingest.store import Answer, Asked
@@ -61,7 +62,7 @@ async def upload(
             if key is None:
                 case.check_can_add_picture()  # before a byte is kept; with a key the answer may be there already
             await held.enter_async_context(open_.uploads.one(member.member_id))
-        data = await _read(request, settings.upload_time_limit_s)
+        data = await whole_body(request, settings.upload_time_limit_s)
         asked = None
         if key is not None:
             digest = await asyncio.to_thread(hashlib.sha256, data)
@@ -152,16 +153,6 @@ async def _refusal_is_heard(request: Request, limit_s: float) -> AsyncIterator[N
                 async for _ in request.stream():
                     pass
         raise
-
-
-async def _read(request: Request, limit_s: float) -> bytes:
-    """The whole body, counted as it comes (the limit is the middleware's), within a time."""
-    try:
-        async with asyncio.timeout(limit_s):
-            chunks = [chunk async for chunk in request.stream()]
-    except TimeoutError as error:
-        raise UPLOAD_SLOW(limit_s=round(limit_s), headers={"Connection": "close"}) from error
-    return b"".join(chunks)
 
 
 def _picture(kind: PictureKind, facts: PictureFacts, size_bytes: int) -> Picture:

@@ -18,6 +18,7 @@ from services.ingest.pages.offer import Offer, capacity_of, offer_of, purposes_o
 from services.ingest.pages.pdf import Receipt, form_pdf, receipt_pdf
 from services.ingest.pages.sentences import IN_CHANGE, NO_RECEIPT, PROBLEMS, SAID_NO, SIGNED, SIGNING
 from services.ingest.pages.words import LABELS, Label, day, said
+from services.ingest.routes.bodies import in_time
 from services.ingest.routes.caller import Open, Resources, now, resources
 from services.ingest.routes.consent_problems import (
     PICTURES_CHANGED,
@@ -39,6 +40,7 @@ from shared.web import language as spoken
 router = APIRouter(prefix="/consent", tags=["signing"], default_response_class=HTMLResponse)
 
 _FOR_CARERS = frozenset({CASE_STATE.slug, NOT_REDACTED.slug, PICTURES_CHANGED.slug, REQUEST_CLOSED.slug})
+_OF_THE_DRAWING = frozenset({SIGNATURE_EMPTY.slug, SIGNATURE_UNREADABLE.slug, SIGNATURE_LARGE.slug})
 _DATA_URL = "data:image/png;base64,"
 _FORM_BYTES = 512 * 1024
 """What a form has besides a file: a drawing of `max_signature_bytes` in base64, and a few words."""
@@ -104,27 +106,34 @@ async def sign_on_page(request: Request, token: str, open_: Open) -> Response:
     chosen = spoken(request)
     try:
         found = await open_.consents.linked(hashed(token))
-        async with request.form(max_files=1, max_fields=20) as form:
-            chosen = "fr" if form.get("language") == "fr" else "en" if form.get("language") == "en" else chosen
-            if form.get("answer") == "no":
-                await open_.consents.decline(hashed(token), now())
-                heading, words = (said(text, chosen) for text in SAID_NO)
-                return _page("told.html", chosen, 200, heading=heading, words=words)
-            missing = _missing(form)
-            if not missing:
-                try:
-                    drawn = await _drawn(form, open_)
-                    purposes = _purposes(form)
-                    given = await sign(open_, token, chosen, str(form.get("text_sha256", "")), purposes, drawn)
-                    return _signed_page(given, found, chosen, open_)
-                except Problem as problem:
-                    if problem.slug not in {SIGNATURE_EMPTY.slug, SIGNATURE_UNREADABLE.slug, SIGNATURE_LARGE.slug}:
-                        raise
-                    missing = ["sign"]
-            again = await to_sign(open_, token)
-            return _signing_page(again, token, chosen, open_, _ticked(form), missing)
+        async with in_time(open_.settings.upload_time_limit_s):
+            form = await request.form(max_files=1, max_fields=20)
+        try:
+            given = form.get("language")
+            chosen = "fr" if given == "fr" else "en" if given == "en" else chosen
+            return await _answer(form, found, token, chosen, open_)
+        finally:
+            await form.close()
     except (Refused, Problem) as refusal:
         return _refused(refusal, chosen)
+
+
+async def _answer(form: FormData, found: Linked, token: str, language: Language, open_: Resources) -> Response:
+    if form.get("answer") == "no":
+        await open_.consents.decline(hashed(token), now())
+        heading, words = (said(text, language) for text in SAID_NO)
+        return _page("told.html", language, 200, heading=heading, words=words)
+    missing = _missing(form)
+    if not missing:
+        try:
+            drawn = await _drawn(form, open_)
+            given = await sign(open_, token, language, str(form.get("text_sha256", "")), _purposes(form), drawn)
+            return _signed_page(given, found, language, open_)
+        except Problem as problem:
+            if problem.slug not in _OF_THE_DRAWING:
+                raise
+            missing = ["sign"]
+    return _signing_page(await to_sign(open_, token), token, language, open_, _ticked(form), missing)
 
 
 def _missing(form: FormData) -> list[str]:
