@@ -3,7 +3,7 @@
 Consumes: consent.expiring (writes to the author of the case).
 Emits: member.changed (the full public state of a member, at registration and at every change of it),
 member.blocked (whom a member has blocked, the whole list).
-Owns: accounts with their passwords, the signing key of access tokens and its public half (JWKS), tries to sign in,
-letters to members that wait for the mail server, how each was verified (number and civil name sealed), proofs until
-they are decided about.
+Owns: accounts with their passwords, sessions, second factors, the signing keys of access tokens and their public halves
+(JWKS), tries to sign in, letters to members that wait for the mail server, how each was verified (number and civil name
+sealed), proofs until they are decided about.
 """

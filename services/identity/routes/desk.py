@@ -108,7 +108,9 @@ class SignedIn(BaseModel):
     session_id: str
     refresh_token: str | None = Field(default=None, description="Good for one POST /sessions/refresh.")
     device_token: str | None = Field(
-        default=None, description="Send it with the next sign-in: then nobody else's wrong tries slow yours."
+        default=None,
+        description="Send it with every later sign-in: then nobody else's wrong tries slow yours. Given to a device "
+        "that did not send one.",
     )
     member: Member
 
@@ -156,8 +158,10 @@ async def open_session(
     account: Account,
     amr: tuple[str, ...],
     delivery: Delivery,
+    *,
+    known: bool = False,
 ) -> SignedIn:
-    """Begin a session for a member who has proved who they are."""
+    """Begin a session for a member who has proved who they are. `known`: the device has its token already."""
     settings, now, token = desk.settings, desk.now(), new_secret()
     staff = bool(account.roles & STAFF_ROLES)
     lifetime = Lifetime(
@@ -176,8 +180,10 @@ async def open_session(
         refresh_token=token,
     )
     await desk.sessions.add(session)
-    known = {"account": account_digest(account.email)}
-    device = await desk.tickets.issue(Purpose.KNOWN_DEVICE, known, DEVICE_S, member_id=account.member_id)
+    device = None
+    if not known:
+        of = {"account": account_digest(account.email)}
+        device = await desk.tickets.issue(Purpose.KNOWN_DEVICE, of, DEVICE_S, member_id=account.member_id)
     return hand_out(desk, response, account, session, token, device)
 
 

@@ -186,7 +186,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
             response.status_code = 202
             return SecondFactorWanted(ticket=ticket, methods=list(factors.methods))
         await desk.attempts.forgive(brakes)
-        return await _enter(desk, request, response, account, ("pwd",), asked.delivery)
+        return await _enter(desk, request, response, account, ("pwd",), asked.delivery, device is not None)
 
     @router.post("/sessions/second-factor")
     async def second_factor(given: SecondFactor, request: Request, response: Response) -> SignedIn:
@@ -200,7 +200,8 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         if await desk.tickets.redeem(Purpose.SECOND_FACTOR, given.ticket) is None:
             raise SESSION_ENDED(headers=_BEARER)
         await desk.attempts.forgive(sign_in_brakes(account.email, address_of(request), waiting["device"]))
-        return await _enter(desk, request, response, account, merged(("pwd",), proved), waiting["delivery"])
+        amr, known = merged(("pwd",), proved), waiting["device"] is not None
+        return await _enter(desk, request, response, account, amr, waiting["delivery"], known)
 
     @router.post("/sessions/second-factor/passkey-options")
     async def second_passkey(given: TicketShown) -> PasskeyOptions:
@@ -366,11 +367,17 @@ async def _second(desk: Desk, account: Account, given: SecondProof, brakes: tupl
 
 
 async def _enter(
-    desk: Desk, request: Request, response: Response, account: Account, amr: tuple[str, ...], delivery: Delivery
+    desk: Desk,
+    request: Request,
+    response: Response,
+    account: Account,
+    amr: tuple[str, ...],
+    delivery: Delivery,
+    known: bool = False,
 ) -> SignedIn:
     SIGN_INS.labels("accepted").inc()
     log.info("signed in", extra={"member_id": account.member_id, "amr": list(amr)})
-    return await open_session(desk, request, response, account, amr, delivery)
+    return await open_session(desk, request, response, account, amr, delivery, known=known)
 
 
 async def _account(desk: Desk, member_id: str) -> Account:
