@@ -10,6 +10,7 @@ from services.ingest.routes.caller import Member, Open, Repeatable, now, respond
 from services.ingest.routes.text_checks import look_in_comment
 from services.ingest.routes.views import CommentView, NewComment
 from services.ingest.store import Answer
+from shared.audiences import tags_of_reader
 
 router = APIRouter(tags=["comments"])
 
@@ -30,5 +31,6 @@ async def add_comment(case_id: str, new: NewComment, member: Member, repeatable:
         findings=findings,
         **new.model_dump(exclude={"acknowledged_findings"}),
     )
+    tags = tags_of_reader(member.profession, member.specialty)
     answer = Answer(201, CommentView.of(comment).model_dump(mode="json"))
-    return respond(await open_.store.add_comment(comment, repeatable, answer))
+    return respond(await open_.store.add_comment(comment, tags, repeatable, answer))

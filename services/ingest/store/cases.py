@@ -5,7 +5,7 @@ Objects come first and the record of them second, so that a crash in between lea
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -14,6 +14,7 @@ from services.ingest.domain.case import Case
 from services.ingest.domain.comment import Comment
 from services.ingest.domain.consent import TextHashes
 from services.ingest.domain.picture import Picture
+from services.ingest.domain.readers import is_shown_to
 from services.ingest.domain.refusals import CaseUnknown, CaseWithdrawnForGood, CommentsClosed, ParentUnknown, Refused
 from services.ingest.domain.states import CaseState
 from services.ingest.store.blocks import Blocks
@@ -214,15 +215,20 @@ class Store:
 
     # -- colleagues ----------------------------------------------------------------------------------------------
 
-    async def add_comment(self, comment: Comment, asked: Asked | None, answer: Answer) -> Answer:
-        """Publish a comment. Raises CaseUnknown where the case is not published (its author: CaseNotPublished),
-        CommentsClosed where its author has blocked this one's, and ParentUnknown.
+    async def add_comment(self, comment: Comment, tags: Collection[str], asked: Asked | None, answer: Answer) -> Answer:
+        """Publish a comment. Raises CaseUnknown where the case is not published (its author: CaseNotPublished) or is
+        not shown to this one (`tags`: see `shared.audiences`), CommentsClosed where its author has blocked this one's,
+        and ParentUnknown.
         """
 
         async def act(session: Session) -> Answer:
             document = await self._cases.find_one({"_id": comment.case_id}, session=session)
             if document is None or document["state"] != CaseState.PUBLISHED.value:
                 owned(document, comment.author_id).check_can_be_commented()
+            elif document["author_id"] != comment.author_id and not is_shown_to(
+                case_from(document), tags, comment.created_at
+            ):
+                raise CaseUnknown()
             elif await self.blocks.has(document["author_id"], comment.author_id, session):
                 raise CommentsClosed()
             if comment.parent_id is not None:
