@@ -69,7 +69,7 @@ class MemberCard(BaseModel):
 
 class Found(BaseModel):
     """`next_cursor` null: nobody else is found. A page may have fewer members than asked for, even none, and still
-    lead on: one page looks at no more than 5,000 members."""
+    lead on: one page looks at no more than 2,000 members."""
 
     items: list[MemberCard]
     next_cursor: str | None

@@ -18,7 +18,7 @@ from services.identity.domain.profile import Diploma, DiplomaKind, OwnSkill, Par
 from shared.events import Specialty
 from shared.mongo import Database, Document, Session
 
-MOST_EXAMINED = 5_000
+MOST_EXAMINED = 2_000
 """Entries that one page may look at. Where they do not fill it, the page is short and the cursor leads on. Of things
 that more members have, it is no matter which is rarer: no more are counted."""
 COUNTS_KEPT_S = 60.0
