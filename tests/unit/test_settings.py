@@ -79,11 +79,14 @@ def test_a_signing_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         ("redactor", "REDACTOR_WRAPPING_KEY_FILE", "/dev/null/key"),
     ],
 )
-def test_a_service_that_is_set_up_wrongly_says_one_sentence_and_fails(service: str, variable: str, value: str) -> None:
+def test_a_service_that_is_set_up_wrongly_says_one_sentence_and_fails(
+    service: str, variable: str, value: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", f"services.{service}", "serve"]
-    ended = subprocess.run(
-        command, env={**os.environ, variable: value}, capture_output=True, text=True, check=False, timeout=120
-    )
+    (tmp_path / "wrapping_key").write_text(base64.b64encode(bytes(32)).decode())
+    right = {f"{service.upper()}_WRAPPING_KEY_FILE": str(tmp_path / "wrapping_key")}
+    environment = {**os.environ, **right, variable: value}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 1, ended.stderr
     (sentence,) = ended.stderr.splitlines()
     assert variable in sentence or value in sentence
