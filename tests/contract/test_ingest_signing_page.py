@@ -96,6 +96,8 @@ async def test_it_shows_the_whole_text_the_form_and_the_pictures(ingest: IngestS
     frame = (await ingest.http.get(f"/consent/{token}/request")).json()["frames"][0]
     assert hashlib.sha256(shown.content).hexdigest() == frame["sha256"]
     assert picture["alt"]
+    (larger,) = [each["href"] or "" for each in page.all("a") if (each["href"] or "").endswith("/full")]
+    assert (await ingest.http.get(larger)).headers["content-type"] == "image/png"
     boxes = page.all("input", type="checkbox")
     assert [each["value"] for each in boxes if each["name"] == "purpose"] == [
         "publication",
