@@ -39,6 +39,8 @@ class ServiceSettings(BaseSettings):
     kafka_max_tries: int = Field(default=5, ge=1)  # then the message goes to the dead letters
     kafka_retry_first_delay_s: float = 0.2
     kafka_retry_max_delay_s: float = 10.0
+    # How often a record that says nothing is appended to each partition of our topics; see `shared.turnover`.
+    log_turnover_s: float = Field(default=6 * 3600, gt=0)
 
     mongo_uri: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=rs0")
     mongo_database: str = ""

@@ -32,6 +32,7 @@ from shared.mongo import Mongo
 from shared.originals import RawRoom
 from shared.outbox import Relay
 from shared.sealed import SealedRoom
+from shared.turnover import Turnover
 from shared.web import add_check
 from shared.web import create_app as create_web_app
 from shared.wrapping import open_keyring
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         proofs = SealedRoom(blobs, PROOFS, keyring)
         bus = Bus(settings, "ingest")
         relay = Relay(mongo.db, bus)
+        turnover = Turnover(bus, "ingest", settings.log_turnover_s)
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         consents = Consents(mongo, proofs)
         receipts = Receipts(mongo, blobs)
@@ -107,7 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             bus,
             relay,
             prepare=[prepare],
-            work=[eraser.run, expiry.run, partial(leavers.run, settings.leavers_every_s)],
+            work=[turnover.run, eraser.run, expiry.run, partial(leavers.run, settings.leavers_every_s)],
             beside=[ledger.run],
             after=ledger.wait,
         )

@@ -19,6 +19,7 @@ from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdd
 from shared.ledger import Ledger
 from shared.mongo import Mongo
 from shared.outbox import Relay
+from shared.turnover import Turnover
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     bus = Bus(settings, "moderation")
     relay = Relay(mongo.db, bus)
+    turnover = Turnover(bus, "moderation", settings.log_turnover_s)
     handlers = Handlers(reviews, comments, members, bus.purge_dead_letters)
     bus.on(CaseSubmitted, handlers.on_case_submitted)
     bus.on(CaseRedacted, handlers.on_case_redacted)
@@ -57,7 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for bucket in (TEXTS, REDACTED):
                 web.add_check(app, bucket, partial(blobs.ping, bucket))
         try:
-            async with background(app, settings, mongo, bus, relay, prepare=[prepare], beside=[ledger.run]):
+            async with background(
+                app, settings, mongo, bus, relay, prepare=[prepare], work=[turnover.run], beside=[ledger.run]
+            ):
                 yield
         finally:
             blobs.close()

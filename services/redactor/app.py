@@ -1,5 +1,6 @@
 """Wiring: one look shows every handler and resource. There is no route but the probes and the metrics."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from shared import log
 from shared.blobs import Blobs
 from shared.bus import Bus
 from shared.originals import RawRoom
+from shared.turnover import Turnover
 from shared.web import create_app as create_web_app
 from shared.wrapping import open_keyring
 
@@ -43,9 +45,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await pool.warm_up()
         await bus.start()
+        turning = asyncio.create_task(Turnover(bus, SERVICE, settings.log_turnover_s).run(), name="turnover")
         try:
             yield
         finally:
+            turning.cancel()
+            await asyncio.gather(turning, return_exceptions=True)
             await bus.stop()
             pool.close()
             await keyring.close()
