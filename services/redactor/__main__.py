@@ -1,4 +1,4 @@
-"""Command line of the redactor: serve, weights, paint, export-dicom."""
+"""Command line of the redactor: serve, weights, paint, export-dicom, apply-ledger."""
 
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +43,17 @@ def weights(
         weights_store.fetch(dest, say=typer.echo)
     except weights_store.WeightsMissing as error:
         fail(str(error))
+
+
+@app.command()
+def apply_ledger() -> None:
+    """Erase the painted pictures of every case in the ledger of withdrawals; for after a restore of their bucket.
+
+    Run it before the feed is started again. May be repeated; exit status 3: something was away, run it again.
+    """
+    from services.redactor.command.ledger import apply_ledger
+
+    apply_ledger()
 
 
 app.command()(paint)

@@ -1,7 +1,12 @@
 """A database comes back out of an old backup: what was withdrawn since is not shown for a moment."""
 
+import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,3 +89,57 @@ def test_a_restored_database_shows_nothing_that_was_withdrawn_since(
     else:
         assert heard[-1].json()["items"][-1]["act"] == "withdrawn"
     stack.wait_ready(service)
+
+
+def objects_of(stack: Platform, bucket: str, case_id: str) -> dict[str, bytes]:
+    store = stack.admin_s3()
+    found = [one.object_name or "" for one in store.list_objects(bucket, prefix=f"{case_id}/", recursive=True)]
+    return {name: store.get_object(bucket, name).data for name in found}
+
+
+def test_ingest_withdraws_again_what_an_old_backup_brings_back(
+    stack: Platform, author: Person, moderator: Person, colleague: Person, radiograph: bytes
+) -> None:
+    """Database and buckets come back together, as they were before the withdrawal."""
+    case_id = published(author, moderator, radiograph, title="Restored ingest")
+    colleague.comment(case_id, "Restored as well.")
+    backup = backed_up(stack, "ingest")
+    buckets = {bucket: objects_of(stack, bucket, case_id) for bucket in ("cases-raw", "texts", "cases-redacted")}
+    assert all(buckets.values())
+
+    author.withdraw(case_id)
+    wait_until("the withdrawal has arrived", lambda: author.read(case_id) is None)
+    wait_until("the objects to go", lambda: not any(objects_of(stack, bucket, case_id) for bucket in buckets))
+    stack.stop_service("ingest")
+    put_back(stack, "ingest", backup)
+    for bucket, objects in buckets.items():
+        for name, data in objects.items():
+            stack.admin_s3().put_object(bucket, name, io.BytesIO(data), len(data))
+    stack.start_service("ingest", wait=False)
+
+    heard = answers_until_200(author, "ingest", f"/cases/{case_id}", "/cases")
+    heard.append(author.raw("GET", "ingest", f"/cases/{case_id}"))
+    assert "Restored" not in "".join(answer.text for answer in heard)
+    assert {answer.status_code for answer in heard} <= {410, 502, 503}
+    assert heard[-1].status_code == httpx.codes.GONE
+    own = ("cases-raw", "texts")
+    wait_until("what came back to be erased", lambda: not any(objects_of(stack, name, case_id) for name in own))
+    with database(stack, "ingest") as db:
+        assert db["comments"].count_documents({"case_id": case_id}) == 0
+    stack.wait_ready("ingest")
+
+    # Nobody but the redactor may erase painted pictures, and it has no database: a command does it.
+    assert objects_of(stack, "cases-redacted", case_id)
+    kept = published(author, moderator, radiograph, title="Kept")
+    done = subprocess.run(
+        [sys.executable, "-m", "services.redactor", "apply-ledger"],
+        env=os.environ | stack.service_env("redactor"),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "painted pictures of 1 of these cases were erased" in done.stdout
+    assert not objects_of(stack, "cases-redacted", case_id)
+    assert objects_of(stack, "cases-redacted", kept)
