@@ -1,5 +1,6 @@
 """Another password: by the one that is known, or by a link; and that brakes shut out nobody but guessers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -42,6 +43,15 @@ async def test_a_link_sets_another_password_and_ends_every_session(identity: Ide
     again = await reset(someone.client, token)
     assert (again.status_code, problem(again)) == (410, "link-refused")
     assert [subject for _, subject, _ in await identity.letters()] == ["Votre mot de passe a changé"]
+
+
+async def test_of_two_who_use_one_link_at_the_same_moment_one_sets_the_password(
+    identity: Identity, someone: Someone
+) -> None:
+    await someone.client.post("/password-resets", json={"email": someone.email})
+    token = await identity.link_token()
+    answers = await asyncio.gather(*(reset(someone.client, token, f"{ANOTHER} {n}") for n in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [204, 410, 410]
 
 
 async def test_a_link_serves_for_half_an_hour_and_older_ones_go_with_the_one_used(
@@ -147,11 +157,20 @@ async def test_a_known_device_is_no_free_pass(identity: Identity, someone: Someo
         for number in range(8)
     ]
     assert statuses == [401] * 6 + [429] * 2
+
+
+async def test_devices_known_for_ones_own_account_are_strangers_to_another(
+    identity: Identity, someone: Someone
+) -> None:
     await identity.member("b@hopital.example")
-    async with identity.client() as client:
-        other = Someone(identity, client, "b@hopital.example")
-        guesses = [(await other.password(password="wrong one!", device_token=device)).status_code for _ in range(8)]
-    assert guesses == [401] * 6 + [429] * 2, "known for its own account only"
+    devices = [(await someone.password()).json()["device_token"] for _ in range(4)]
+    victim = Someone(identity, someone.client, "b@hopital.example")
+    guesses = [
+        (await victim.password(password="wrong one!", device_token=device)).status_code
+        for device in devices
+        for _ in range(2)
+    ]
+    assert guesses == [401] * 6 + [429] * 2
 
 
 async def test_a_passkey_meets_no_brake_on_passwords(
