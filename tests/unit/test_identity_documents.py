@@ -1,5 +1,6 @@
 """The rules of the review of proofs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -52,14 +53,15 @@ def test_proofs_are_decided_once_by_who_has_taken_and_opened_them() -> None:
     assert (ended.state, ended.decided_by, ended.decided_at) == (ApplicationState.ACCEPTED, "reviewer", LATER)
     refused = seen().refuse("reviewer", RefusalReason.UNREADABLE, LATER)
     assert (refused.state, refused.reason) == (ApplicationState.REFUSED, RefusalReason.UNREADABLE)
-    for act in (
+    late: tuple[Callable[[], object], ...] = (
         lambda: ended.accept("reviewer", LATER),
         lambda: ended.refuse("reviewer", RefusalReason.UNREADABLE, LATER),
         lambda: ended.claim("reviewer", LATER),
         lambda: ended.view("reviewer", "d1", LATER),
         lambda: ended.add(document("d2"), LATER),
         lambda: ended.withdraw(LATER),
-    ):
+    )
+    for act in late:
         with pytest.raises(AlreadyDecided):
             act()
 
@@ -76,12 +78,13 @@ def test_nobody_reviews_himself() -> None:
 
 def test_a_second_reviewer_waits_until_the_lease_runs_out_and_has_seen_nothing() -> None:
     held = seen()
-    for act in (
+    foreign: tuple[Callable[[], object], ...] = (
         lambda: held.claim("other", NOW),
         lambda: held.view("other", "d1", NOW),
         lambda: held.accept("other", NOW),
         lambda: held.release("other", NOW),
-    ):
+    )
+    for act in foreign:
         with pytest.raises(ClaimedByAnother):
             act()
     taken = held.claim("other", NOW + LEASE)

@@ -31,7 +31,7 @@ AWAY: dict[str, Any] = {
 
 def make_identity(folder: Path, **more: Any) -> FastAPI:
     (folder / "identity_key").write_text(base64.b64encode(b"i" * 32).decode())
-    files = {"signing_key_file": folder / "key.pem", "wrapping_key_file": folder / "identity_key"}
+    files: dict[str, Any] = {"signing_key_file": folder / "key.pem", "wrapping_key_file": folder / "identity_key"}
     return identity.create_app(IdentitySettings(**AWAY, **more, **files))
 
 
