@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -230,6 +231,15 @@ async def test_of_ten_who_give_one_code_at_the_same_moment_one_gets_in(stores: S
         assert [isinstance(result, FactorRefused) for result in results].count(True) == 9
     left = await stores.factors.of_member(member_id)
     assert (left.totp.last_step if left.totp else 0, len(left.recovery)) == (41, 9)
+
+
+async def test_of_different_codes_at_the_same_moment_each_is_used_up(stores: Stores) -> None:
+    member_id = someone()
+    codes, hashes = new_recovery_codes(member_id)
+    await stores.factors.change(member_id, lambda found: found.with_recovery(hashes))
+    moves = [partial(Factors.use_recovery, code=code) for code in codes[:6]]
+    await asyncio.gather(*(stores.factors.change(member_id, move) for move in moves))
+    assert list((await stores.factors.of_member(member_id)).recovery) == hashes[6:]
 
 
 async def test_a_ticket_is_good_for_its_purpose_its_time_and_once(stores: Stores) -> None:
