@@ -11,6 +11,7 @@ import logging
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -56,31 +57,39 @@ class Outbox:
         """Add an event; returns its `ce_id`. Order within a key is that of the event's version or revision."""
         message = message_of(event)
         sequence = getattr(event, "version", None) or getattr(event, "revision", None) or 1
-        await self._insert(message, int(sequence), session)
+        await self._rows.insert_one(_row(message, int(sequence)), session=session)
         return message.headers["ce_id"]
 
     async def add_tombstone(
         self, event_type: type[Event], key: str, partition_key: str, session: Session | None
     ) -> None:
         """Add a null record for `key`: compaction then erases the entity from the topic. Goes after its events."""
-        await self._insert(tombstone_of(event_type, key, partition_key), _TOMBSTONE_SEQUENCE, session)
+        await self.add_tombstones(event_type, [key], partition_key, session)
+
+    async def add_tombstones(
+        self, event_type: type[Event], keys: Sequence[str], partition_key: str, session: Session | None
+    ) -> None:
+        """`add_tombstone` for many keys of one partition, in one go."""
+        rows = [_row(tombstone_of(event_type, key, partition_key), _TOMBSTONE_SEQUENCE) for key in keys]
+        if rows:
+            await self._rows.insert_many(rows, session=session)
 
     async def waiting(self) -> int:
         """How many rows Kafka has not acknowledged yet."""
         return await self._rows.count_documents({})
 
-    async def _insert(self, message: Message, sequence: int, session: Session | None) -> None:
-        row: Document = {
-            "_id": message.headers["ce_id"],
-            "at": ObjectId(),
-            "topic": message.topic,
-            "key": message.key,
-            "partition": message.partition,
-            "value": message.value,
-            "headers": message.headers,
-            "sequence": sequence,
-        }
-        await self._rows.insert_one(row, session=session)
+
+def _row(message: Message, sequence: int) -> Document:
+    return {
+        "_id": message.headers["ce_id"],
+        "at": ObjectId(),
+        "topic": message.topic,
+        "key": message.key,
+        "partition": message.partition,
+        "value": message.value,
+        "headers": message.headers,
+        "sequence": sequence,
+    }
 
 
 class Relay:

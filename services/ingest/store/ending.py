@@ -28,9 +28,9 @@ async def end_case(
 ) -> str:
     """End a case for good and tell the others; returns the id of its receipt. Raises CaseWithdrawnForGood."""
     event = case.withdraw(now, cause)
-    receipt_id = await bury(db, document, event, session)
+    # First: it is what hides the case, and a thousand tombstones may follow.
     await Outbox(db).add(event, session)
-    return receipt_id
+    return await bury(db, document, event, session)
 
 
 async def bury(db: Database, document: Document, event: CaseWithdrawn, session: Session) -> str:
@@ -57,8 +57,7 @@ async def bury(db: Database, document: Document, event: CaseWithdrawn, session: 
     comment_ids = [
         found["_id"] async for found in db["comments"].find({"case_id": case_id}, {"_id": 1}, session=session)
     ]
-    for comment_id in comment_ids:
-        await outbox.add_tombstone(CommentAdded, comment_id, case_id, session)
+    await outbox.add_tombstones(CommentAdded, comment_ids, case_id, session)
     await db["comments"].delete_many({"case_id": case_id}, session=session)
     await end_consents(db, case_id, event.withdrawn_at, session)
     await Once.erase(db, case_id, session)
