@@ -334,17 +334,17 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
     Letter.CONSENT_EXPIRING: {
         "fr": Words(
             "Un consentement arrive à son terme",
-            "Le consentement du patient pour un de vos cas (n° {case_id}) prend fin le {expires_on}. Ce jour-là, le "
-            "cas sera retiré et ses images effacées, sans autre message.\n\n"
-            "Pour le garder, revoyez le patient avant cette date et recueillez un nouveau consentement. S'il ne le "
-            "souhaite pas, ou si vous ne pouvez pas le joindre, ne faites rien.",
+            "Le consentement du patient pour un de vos cas (n° {case_id}) prend fin le {expires_on}. À la fin de ce "
+            "jour (UTC), le cas sera retiré et ses images effacées, sans autre message.\n\n"
+            "Ce délai ne peut pas être prolongé. Si le patient souhaite que le cas reste montré, ouvrez un nouveau cas "
+            "et recueillez un nouveau consentement. Sinon, ne faites rien.",
         ),
         "en": Words(
             "A consent is about to end",
-            "The patient's consent for one of your cases (no. {case_id}) ends on {expires_on}. On that day the case "
-            "will be withdrawn and its pictures erased, without another message.\n\n"
-            "To keep it, see the patient before that date and record a new consent. If the patient does not wish so, "
-            "or cannot be reached, do nothing.",
+            "The patient's consent for one of your cases (no. {case_id}) ends on {expires_on}. At the end of that "
+            "day (UTC) the case will be withdrawn and its pictures erased, without another message.\n\n"
+            "This cannot be put off. If the patient wishes the case to be shown for longer, open a new case and ask "
+            "for a new consent. Otherwise do nothing.",
         ),
     },
 }
