@@ -50,6 +50,7 @@ class CaseWithConsent(CaseRecord):
         request = request.model_copy(update={"covers": self.picture_revisions(), "pictures": self.seen_pictures()})
         request.check(texts, now)
         request.lay_out(signer_ids)
+        self._heed(request)
         self.consent_request = request
         self._changed(now)
         return request
@@ -100,6 +101,7 @@ class CaseWithConsent(CaseRecord):
         """Keep signatures, by signer; the consent, if these were the last that it needs."""
         request = self.request_of(request_id).model_copy(deep=True)
         self.check_can_be_signed(request)
+        request.must_be_open()  # or no signature at all would give the same consent once more
         for signer_id, signature in signatures.items():
             request.sign(signer_id, signature, texts, now)
         given = request.consent(consent_id, now)
@@ -114,14 +116,23 @@ class CaseWithConsent(CaseRecord):
         """The signer said no, or the author takes the request back."""
         request = self.request_of(request_id)
         request.close(state, now)
+        self._heed(request)
         self._changed(now)
+
+    def _heed(self, request: ConsentRequest) -> None:
+        """A no, or an objection, ends what was agreed to before: no later request brings it back."""
+        if request.state in (RequestState.DECLINED, RequestState.OBJECTED):
+            self.consent = None
 
     @property
     def needs_consent(self) -> bool:
         return bool(self.pictures) or self.kind not in NO_PATIENT
 
     def consent_problem(self, texts: TextHashes, now: datetime) -> str | None:
-        """Why this case may not be submitted for want of consent, as a code; None where it may."""
+        """Why this case may not be submitted for want of consent, as a code; None where it may.
+
+        While somebody is still asked nothing is submitted, an earlier consent or not: a no would come too late.
+        """
         if not self.needs_consent:
             return None
         asked = self.consent_request.state if self.consent_request else None
@@ -129,9 +140,7 @@ class CaseWithConsent(CaseRecord):
             return "patient-objected"
         if asked is RequestState.DECLINED:
             return "declined"
-        if self.consent is None:
-            return "signatures-awaited" if asked is RequestState.OPEN else "none-recorded"
-        return self.consent_standing(texts, now)
+        return "signatures-awaited" if asked is RequestState.OPEN else self.consent_standing(texts, now)
 
     def consent_standing(self, texts: TextHashes, now: datetime) -> str | None:
         """Why the consent that was given does not cover the case as it is, as a code; None where it does."""
