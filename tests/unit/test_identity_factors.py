@@ -279,6 +279,20 @@ async def test_a_password_alone_does_not_change_the_second_factor(identity: Iden
         assert (await weak.call("POST", "/me/factors/recovery-codes")).status_code == 200
 
 
+async def test_a_password_does_not_make_a_second_factor_of_days_ago_fresh(identity: Identity, someone: Someone) -> None:
+    await someone.add_app()
+    identity.wait(minutes=9)
+    await someone.refresh()
+    identity.wait(minutes=2)
+    refused = await someone.call("DELETE", "/me/factors/totp")
+    assert (refused.status_code, problem(refused)) == (401, "sign-in-again")
+    # A session taken over, and a password that was fished: together not enough to take the account.
+    proved = await someone.call("POST", "/sessions/current/proof", {"password": "correct horse battery"})
+    assert (proved.status_code, problem(proved)) == (401, "second-factor-needed")
+    proved = await someone.call("POST", "/sessions/current/proof", {"code": someone.code()})
+    assert proved.status_code == 200
+
+
 async def test_factors_are_removed_with_a_letter_and_codes_go_with_the_last(
     identity: Identity, someone: Someone
 ) -> None:

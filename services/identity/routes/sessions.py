@@ -49,8 +49,8 @@ from services.identity.routes.proofs import (
     passkey_options,
     warn_of_failures,
 )
-from shared.auth import Guard, Principal
-from shared.auth_problems import TOKEN_REFUSED
+from shared.auth import STEP_UP, Guard, Principal
+from shared.auth_problems import SECOND_FACTOR_NEEDED, TOKEN_REFUSED
 from shared.events import MemberStatus
 from shared.web import Problem, ProblemKind, Text
 
@@ -267,6 +267,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     ) -> SignedIn:
         """Prove once more who I am, or with a second factor: what opens an account asks for that.
 
+        A password is a proof for who has no second factor; everybody else gives that.
         The session goes on under a new id, with new tokens; the old ones are worth nothing any more.
         """
         account = await _account(desk, caller.member_id)
@@ -275,6 +276,9 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
             raise SESSION_ENDED(headers=_BEARER)
         brakes = proof_brakes(account.member_id, address_of(request), f"session {session.session_id}")
         if given.password is not None:
+            if (await desk.factors.of_member(account.member_id)).second:
+                # The session may count a second factor of days ago: a password alone must not make that fresh.
+                raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
             await brake(desk, brakes)
             if not await desk.passwords.check(given.password.get_secret_value(), account.password_hash):
                 raise PROOF_REFUSED(headers=_BEARER)
