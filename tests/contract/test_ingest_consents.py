@@ -298,6 +298,13 @@ async def test_a_link_that_nobody_made_leads_nowhere(ingest: IngestService, toke
     assert slug(await ingest.http.get(f"/consent/{token}/request")) == (404, "consent-link-unknown")
 
 
+async def test_nothing_is_decoded_for_whoever_has_no_link(ingest: IngestService) -> None:
+    no_picture = base64.b64encode(b"x" * 100).decode()
+    assert slug(await ingest.sign("x" * 43, signature=no_picture)) == (404, "consent-link-unknown")
+    (token,) = tokens_of(await asked(ingest, await painted_case(ingest)))
+    assert slug(await ingest.sign(token, signature=no_picture)) == (422, "signature-unreadable")
+
+
 async def test_a_refusal_closes_the_request_without_a_reason(ingest: IngestService) -> None:
     case_id = await painted_case(ingest)
     one, two = tokens_of(await asked(ingest, case_id, **CHILD))

@@ -79,7 +79,10 @@ async def sign(
     """Take a signature. `drawn`: PNG or JPEG. Raises the refusals of links and consents, and of the drawing."""
     who = responsible(open_)
     at = now()
-    drawing = await asyncio.to_thread(strokes, drawn)
+    link = hashed(token)
+    await open_.consents.linked(link)  # a small file may unfold to 24 megapixels: nobody without a link has it decoded
+    async with open_.uploads.one(link):
+        drawing = await asyncio.to_thread(strokes, drawn)
     agreed = tuple(one for one in Purpose if one in purposes)
     proof_id = str(uuid.uuid4())
 
@@ -104,10 +107,8 @@ async def sign(
     code = _code(token, language, agreed, drawing)
     code_hash = hash_of(code)
     assert code_hash is not None
-    given = await open_.consents.sign_by_link(
-        hashed(token), signature, code_hash, str(uuid.uuid4()), consent_texts.hashes(), at
-    )
-    return _answered(given.case, hashed(token), code)
+    given = await open_.consents.sign_by_link(link, signature, code_hash, str(uuid.uuid4()), consent_texts.hashes(), at)
+    return _answered(given.case, link, code)
 
 
 def _code(token: str, language: Language, purposes: Sequence[Purpose], drawing: bytes) -> str:
