@@ -35,7 +35,7 @@ from services.ingest.domain.signers import (
     ViewNote,
     capacities,
 )
-from shared.events import Audience, FrameBoxes, Specialty
+from shared.events import AgeBand, Audience, FrameBoxes, PatientFacts, Specialty
 from tests.consents import SIGNER_IDS, ask, give_consent, information, request, signature
 from tests.unit.test_ingest_case import BOX, NOW, TEXT, TEXTS, no_marks, ready
 
@@ -352,45 +352,19 @@ class TestConsent:
         assert years_after(date(2028, 2, 29), 4) == date(2032, 2, 29)
         assert years_after(datetime(2026, 12, 31, tzinfo=UTC).date(), 2) == date(2028, 12, 31)
 
-
-class TestANo:
-    """Somebody who says no is not shown under what was signed before, whatever is asked for afterwards."""
-
-    @pytest.mark.parametrize("closed", [None, RequestState.CANCELLED])
-    def test_a_no_outlasts_the_request_that_it_answered(self, closed: RequestState | None) -> None:
+    @pytest.mark.parametrize("subject", [{}, WARD])
+    def test_the_age_that_is_told_says_who_is_a_child(self, subject: dict[str, Any]) -> None:
         found = ready()
-        give_consent(found, TEXTS, NOW, text=TEXT)
-        ask(found, TEXTS, NOW, text=TEXT)
-        found.close_request("request-1", RequestState.DECLINED, NOW)
-        assert found.consent_problem(TEXTS, NOW) == "declined"
-        ask(found, TEXTS, NOW, text=TEXT)
-        if closed:
-            found.close_request("request-1", closed, NOW)
-        assert found.consent_problem(TEXTS, NOW) == ("none-recorded" if closed else "signatures-awaited")
-
-    def test_an_objection_outlasts_the_request_that_noted_it(self) -> None:
-        found = ready()
+        found.edit(NOW, {"patient": PatientFacts(age_band=AgeBand.YEARS_10_14)})
+        with pytest.raises(SubjectRefused) as refused:
+            ask(found, TEXTS, NOW, text=TEXT, **subject)
+        assert refused.value.facts == {"reason": "patient-is-a-child"}
         give_consent(found, TEXTS, NOW, text=TEXT, **CHILD)
-        no = {"own_view": AGREED.model_copy(update={"view": View.OBJECTED})}
-        ask(found, TEXTS, NOW, text=TEXT, **(CHILD | no))
-        assert found.consent_problem(TEXTS, NOW) == "patient-objected"
-        ask(found, TEXTS, NOW, text=TEXT, **CHILD)
-        found.close_request("request-1", RequestState.CANCELLED, NOW)
-        assert found.consent_problem(TEXTS, NOW) == "none-recorded"
+        assert found.consent_problem(TEXTS, NOW) is None
 
-    def test_nothing_is_submitted_while_somebody_is_still_asked(self) -> None:
+    def test_an_age_that_is_told_later_counts_too(self) -> None:
         found = ready()
         give_consent(found, TEXTS, NOW, text=TEXT)
-        ask(found, TEXTS, NOW, text=TEXT)
-        with pytest.raises(ConsentMissing) as refusal:
-            found.submit(TEXTS, NOW, no_marks(found))
-        assert refusal.value.facts == {"reason": "signatures-awaited"}
-        found.close_request("request-1", RequestState.CANCELLED, NOW)
-        assert found.submit(TEXTS, NOW, no_marks(found)).consent is not None
-
-    def test_a_consent_is_given_once(self) -> None:
-        found = ready()
-        given = give_consent(found, TEXTS, NOW, text=TEXT)
-        with pytest.raises(RequestClosed):
-            found.sign("request-1", {}, "consent-2", TEXTS, NOW)
-        assert found.consent == given
+        for band, problem in ((AgeBand.YEARS_15_19, None), (AgeBand.MONTHS_0_2, "patient-is-a-child")):
+            found.edit(NOW, {"patient": PatientFacts(age_band=band)})
+            assert found.consent_problem(TEXTS, NOW) == problem

@@ -12,8 +12,9 @@ from services.ingest.domain.refusals import (
     NotInformed,
     RequestSigned,
     RequestUnknown,
+    SubjectRefused,
 )
-from services.ingest.domain.signers import Capacity
+from services.ingest.domain.signers import OF_CHILDREN, Capacity, Subject
 from services.ingest.domain.states import EDITABLE, NO_PATIENT, WITH_PAINTED_PICTURES
 
 
@@ -49,6 +50,8 @@ class CaseWithConsent(CaseRecord):
             raise RequestSigned()
         request = request.model_copy(update={"covers": self.picture_revisions(), "pictures": self.seen_pictures()})
         request.check(texts, now)
+        if self._is_said_to_be_a_child and request.subject in (Subject.ADULT, Subject.PROTECTED_ADULT):
+            raise SubjectRefused(reason="patient-is-a-child")
         request.lay_out(signer_ids)
         self._heed(request)
         self.consent_request = request
@@ -125,6 +128,10 @@ class CaseWithConsent(CaseRecord):
             self.consent = None
 
     @property
+    def _is_said_to_be_a_child(self) -> bool:
+        return self.patient is not None and self.patient.age_band in OF_CHILDREN
+
+    @property
     def needs_consent(self) -> bool:
         return bool(self.pictures) or self.kind not in NO_PATIENT
 
@@ -146,5 +153,7 @@ class CaseWithConsent(CaseRecord):
         """Why the consent that was given does not cover the case as it is, as a code; None where it does."""
         if self.consent is None:
             return "none-recorded"
+        if self._is_said_to_be_a_child and self.consent.subject in (Subject.ADULT, Subject.PROTECTED_ADULT):
+            return "patient-is-a-child"
         part_of_a_face = any(picture.part_of_a_face for picture in self.pictures)
         return self.consent.problem(self.picture_revisions(), self.specialty, texts, now, part_of_a_face=part_of_a_face)

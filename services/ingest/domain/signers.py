@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from services.ingest.domain.refusals import SubjectRefused
 from services.ingest.domain.stored import Kept
+from shared.events import AgeBand
 
 
 class Subject(StrEnum):
@@ -107,6 +108,19 @@ OF_PROTECTED_ADULTS = frozenset(
         LegalGround.COURT_ORDER,
     }
 )
+OF_CHILDREN = frozenset(
+    {
+        AgeBand.MONTHS_0_2,
+        AgeBand.MONTHS_3_5,
+        AgeBand.MONTHS_6_11,
+        AgeBand.MONTHS_12_17,
+        AgeBand.MONTHS_18_23,
+        AgeBand.YEARS_2_4,
+        AgeBand.YEARS_5_9,
+        AgeBand.YEARS_10_14,
+    }
+)
+"""Ages at which nobody is an adult anywhere; from 15 to 19 somebody may be."""
 _TOLD = frozenset({ViewNote.SPOKEN, ViewNote.GESTURE, ViewNote.WRITTEN})
 _WHY_NOT = frozenset({ViewNote.TOO_YOUNG, ViewNote.STATE_OF_HEALTH, ViewNote.CANNOT_COMMUNICATE})
 
