@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,19 +14,22 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local import Platform
 from deploy.local.client import Person, wait_until
+from shared.blobs import PROOFS
 from shared.events import EVENTS, CaseWithdrawn, partition_for
-from tests.e2e.conftest import published, submitted
+from tests.e2e.conftest import approved, published, submitted
 
 pytestmark = pytest.mark.platform
 ROOT = Path(__file__).parents[2]
 
 
 def objects_of(stack: Platform, case_id: str) -> list[str]:
-    """Every object of the case in any bucket, seen with the administrator's rights."""
+    """Every object of the case, seen with the administrator's rights: in any bucket but that of the sealed forms,
+    which are kept for five years more."""
     store = stack.admin_s3()
     return [
         f"{bucket.name}/{found.object_name}"
         for bucket in store.list_buckets()
+        if bucket.name != PROOFS
         for found in store.list_objects(bucket.name, prefix=f"{case_id}/", recursive=True)
         if not found.is_dir
     ]
@@ -112,16 +116,19 @@ def test_compaction_makes_the_old_records_disappear_from_a_fresh_read(
     kept = published(author, moderator, radiograph)
     picture_id = (author.read(case_id) or {})["pictures"][0]["picture_id"]
     stack.compact_soon()
+    for service in ("ingest", "moderation", "redactor"):  # what closes the segments; else every six hours
+        stack.stop_service(service)
+        hurried: dict[str, Any] = {f"{service.upper()}_LOG_TURNOVER_S": "5"}
+        stack.start_service(service, **hurried)
     author.withdraw(case_id)
     wait_until("the objects to be erased", lambda: not objects_of(stack, case_id), within_s=30)
 
     def compacted() -> bool:
-        stack.roll_segments()
         logs = asyncio.run(records_of(stack, case_id, {case_id, picture_id}))
         logs.pop(CaseWithdrawn.topic, None)
         return not [value for values in logs.values() for value in values if value is not None]
 
-    wait_until("the old records to disappear", compacted, within_s=120, every_s=2)
+    wait_until("the old records to disappear", compacted, within_s=180, every_s=2)
     others = asyncio.run(records_of(stack, kept, {kept}))
     assert any(value for values in others.values() for value in values), "another case's records stay"
 
@@ -144,3 +151,39 @@ def test_only_the_author_may_withdraw(author: Person, colleague: Person, moderat
     answer = colleague.raw("POST", "ingest", f"/cases/{case_id}/withdrawal")
     assert answer.status_code in (403, 404)
     assert author.read(case_id)
+
+
+def test_a_patient_ends_a_published_case_with_the_code_alone_and_the_receipt_becomes_complete(
+    stack: Platform, author: Person, moderator: Person, colleague: Person, radiograph: bytes
+) -> None:
+    case_id: str = author.create_case(title="Ended by the patient")["case_id"]
+    author.upload(case_id, radiograph)
+    author.start_redaction(case_id)
+    author.preview_when_painted(case_id)
+    author.inform(case_id)
+    (signer,) = author.ask_consent(case_id)["signers"]
+    code = author.sign(signer["link"]["url"])["withdrawal_code"]
+    author.submit(case_id)
+    approved(moderator, case_id)
+    wait_until("the case in the feed", lambda: colleague.read(case_id))
+
+    with httpx.Client(base_url=stack.gateway_url, trust_env=False, headers={"accept-language": "fr"}) as patient:
+        sure = patient.post("/withdrawal", data={"code": code})
+        assert sure.status_code == httpx.codes.OK, sure.text
+        assert colleague.read(case_id), "nothing has happened before the second step"
+        done = patient.post("/withdrawal", data={"code": code, "confirmed": "yes"})
+        assert done.status_code == httpx.codes.SEE_OTHER
+        assert code not in str(done.headers)
+        wait_until("the case to leave the feed", lambda: colleague.read(case_id) is None, within_s=20)
+        receipt = patient.get(done.headers["location"])
+        assert "Reçu de retrait" in receipt.text
+        receipt_id = done.headers["location"].partition("?")[0].rpartition("/")[2]
+        address = f"/api/ingest/receipts/{receipt_id}"
+        wait_until("everything to be confirmed", lambda: patient.get(address).json()["complete"], within_s=60)
+        assert patient.get(address).json()["cause"] == "patient"
+        again = patient.post("/api/ingest/withdrawals", json={"code": code}).json()
+        assert (again["again"], again["receipt_id"]) == (True, receipt_id)
+    assert objects_of(stack, case_id) == []
+    said = "".join(path.read_text() for path in (stack.data_dir / "logs").glob("*"))
+    for secret in (code, code.replace("-", ""), receipt_id):
+        assert secret not in said, "no log line holds a code or the number of a receipt"
