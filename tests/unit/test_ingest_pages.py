@@ -240,6 +240,20 @@ class TestForms:
             assert {"fr": "En signant", "en": "By signing"}[language] not in found
             assert WHO.data_officer in found
 
+    @pytest.mark.parametrize("language", LANGUAGES)
+    def test_what_is_photographed_and_kept_has_no_picture_on_it(self, language: Language) -> None:
+        asked = request(language)
+        data = form_pdf(asked, language, WHO, NOW.date(), [jpeg()], Part(CODES, "https://x.example"))
+        pages = pypdf.PdfReader(io.BytesIO(data)).pages
+        to_photograph = {"fr": "À photographier", "en": "To be photographed"}[language]
+        start = next((number for number, page in enumerate(pages) if to_photograph in page.extract_text()), 0)
+        kept = pages[start:]
+        assert start
+        assert [image for page in kept for image in page.images] == []
+        found = " ".join("".join(page.extract_text() for page in kept).split())
+        boxes_ = [one.label for one in offer_of(asked, language, WHO, NOW.date()).purposes]
+        assert [said for said in ("P-4711", asked.texts[language], *boxes_) if said not in found] == []
+
     def test_a_form_of_two_parents_has_a_line_and_a_code_for_each(self) -> None:
         own = OwnView(view=View.AGREED, note=ViewNote.SPOKEN, asked_on=NOW.date())
         asked = request(subject=Subject.MINOR, own_view=own)

@@ -20,7 +20,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Flowable, KeepTogether, Spacer
+from reportlab.platypus import Flowable, KeepTogether, PageBreak, Spacer
 
 from services.ingest.consent_texts.reading import Block, Kind, Span, blocks, without_signature
 from services.ingest.domain.consent import Purpose, Signature, years_after
@@ -88,6 +88,10 @@ def form_pdf(
     heading = _heading(said(LABELS[Label.FORM], language))
     story += [heading, *_rows(offer.rows), *_hash(offer)]
     story += _pictures(pictures, language)
+    if part:
+        # The photograph outlives the case by years: no picture is on these sheets, and they say what they belong to.
+        told = _paragraph(escape(said(LABELS[Label.PHOTOGRAPH], language)), "small")
+        story += [PageBreak(), told, *_rows(offer.rows[:1]), *_hash(offer)]
     story += [_heading(said(LABELS[Label.PURPOSES], language))]
     for one in offer.purposes:
         needed = f" ({said(LABELS[Label.NEEDED], language)})" if one.code is Purpose.PUBLICATION else ""

@@ -193,6 +193,7 @@ class Label(StrEnum):
     CODE_HOW = "code_how"
     CODE_LATER = "code_later"
     KEEP = "keep"
+    PHOTOGRAPH = "photograph"
     SIGNED_ON = "signed_on"
     UNTIL = "until"
     TEXT_HASH = "text_hash"
@@ -237,6 +238,12 @@ LABELS: Final[Mapping[Label, Text]] = {
     ),
     Label.KEEP: Text(
         en="Cut here: this part stays with whoever signs.", fr="À découper\u00a0: cette partie reste à qui signe."
+    ),
+    Label.PHOTOGRAPH: Text(
+        en="To be photographed for the record: from here on only, without the pictures, once the part with the "
+        "withdrawal code is cut off.",
+        fr="À photographier pour le dossier\u00a0: à partir d’ici seulement, sans les images, une fois découpée la "
+        "partie qui porte le code de retrait.",
     ),
     Label.SIGNED_ON: Text(en="Signed on", fr="Signé le"),
     Label.UNTIL: Text(en="Shown until, at the latest", fr="Montré au plus tard jusqu’au"),
