@@ -10,10 +10,13 @@ from services.identity.domain.account import MoveRefused
 from services.identity.domain.letters import Letter
 from services.identity.domain.verification import (
     REGISTRY_INACTIVE,
+    AnotherPerson,
+    CivilName,
     Method,
     NotMatched,
     Number,
     NumberTaken,
+    Verification,
 )
 from services.identity.registries import RegistryAway
 from services.identity.store.kept_requests import COLLECTION as REQUESTS
@@ -104,13 +107,51 @@ async def test_the_number_of_somebody_who_left_is_free(house: VerificationHouse)
     assert third.status is MemberStatus.VERIFIED
 
 
-async def test_who_is_verified_may_be_so_again_with_another_number(house: VerificationHouse) -> None:
+async def test_who_was_verified_as_one_person_never_becomes_another(house: VerificationHouse) -> None:
+    """Registers are public: nobody may put a colleague's name under what they wrote."""
     account, first = await house.verified()
     second = new_number()
-    house.register.add(second)
-    again = await house.matching.verify(account, second, NAME)
+    house.register.add(second, families=("BERNARD",), givens=("LUC",))
+    with pytest.raises(AnotherPerson):
+        await house.matching.verify(account, second, CivilName("Bernard", "Luc"))
+    house.register.add(second)  # of the same name even: a number is for life
+    with pytest.raises(AnotherPerson):
+        await house.matching.verify(account, second, NAME)
+    assert await house.verifications.member_with(first) == account.member_id
+    assert await house.verifications.civil_name_of(account.member_id) == NAME
+    house.register.add(first, families=("BERNARD",))  # who has married has the same number
+    again = await house.matching.verify(account, first, CivilName("Bernard", "Anne"))
     assert again.version == account.version + 1
-    assert await house.verifications.member_with(first) is None
+
+
+async def test_a_number_may_follow_a_proof_of_the_same_name_only(house: VerificationHouse) -> None:
+    member, number = await house.member(), new_number()
+    proved = Verification(member.member_id, Method.DOCUMENTS, START, START)
+    await house.verifications.confirm(proved, lambda account: account.confirm(START, None), name=NAME)
+    house.register.add(number, families=("BERNARD",), givens=("LUC",))
+    with pytest.raises(AnotherPerson):
+        await house.matching.verify(member, number, CivilName("Bernard", "Luc"))
+    house.register.add(number)
+    await house.matching.verify(member, number, NAME)
+    assert await house.verifications.member_with(number) == member.member_id
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_proofs_free_no_number(house: VerificationHouse, ended: bool) -> None:
+    """Else one person would have two accounts, and a registry that strikes them off would not be heard."""
+    account, number = await house.verified()
+    before = await house.mongo.db[COLLECTION].find_one({"_id": account.member_id})
+    assert before is not None
+    if ended:
+        await house.mongo.db[COLLECTION].update_one({"_id": account.member_id}, {"$set": {"ended_on": "2026-10-31"}})
+    proved = Verification(account.member_id, Method.DOCUMENTS, START, START)
+    await house.verifications.confirm(proved, lambda found: found.confirm(START, None), name=NAME)
+    assert await house.verifications.number_of(account.member_id) == number
+    with pytest.raises(NumberTaken):
+        await house.matching.verify(await house.member(), number, NAME)
+    kept = await house.verifications.of(account.member_id)
+    assert kept is not None
+    assert kept.next_check_at == (None if ended else before["next_check_at"])
 
 
 async def test_who_is_suspended_is_not_verified_by_a_number(house: VerificationHouse) -> None:

@@ -47,6 +47,10 @@ class NumberTaken(Exception):
     """Another account was verified with this number."""
 
 
+class AnotherPerson(Exception):
+    """The account was verified as one person, and the proof is another's: who is behind a pseudonym does not change."""
+
+
 class Method(StrEnum):
     """How a profession was verified."""
 

@@ -12,6 +12,7 @@ from services.identity.domain.account import Account, AccountUnknown, MoveRefuse
 from services.identity.domain.letters import Letter, Mailer
 from services.identity.domain.recheck import Finding, Rhythm
 from services.identity.domain.verification import (
+    AnotherPerson,
     CivilName,
     Method,
     NotMatched,
@@ -37,7 +38,7 @@ Clock = Callable[[], datetime]
 AccountOf = Callable[[str], Awaitable[Account | None]]
 COUNTRIES: Final = {"rpps": "FR", "npi": "US"}
 """Where the numbers of an issuer are given, by the issuer of registries; identities of a test bed are of nowhere."""
-_REFUSED: Final = (NotMatched, NumberTaken, MoveRefused, AccountUnknown)
+_REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, MoveRefused, AccountUnknown)
 
 
 class Matching:
@@ -65,7 +66,7 @@ class Matching:
     ) -> Account:
         """The account, verified; `profession` where it is another one than the account's by now (students graduate).
 
-        Raises NotMatched, NumberTaken, RegistryAway and MoveRefused.
+        Raises NotMatched, NumberTaken, AnotherPerson, RegistryAway and MoveRefused.
         """
         registry, practises = self.registries[number.issuer], profession or account.profession
         try:

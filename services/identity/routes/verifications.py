@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.identity.domain.account import Account, KeepsAccounts, MoveRefused
 from services.identity.domain.brakes import CountsTries
 from services.identity.domain.verification import (
+    AnotherPerson,
     CivilName,
     Method,
     NotMatched,
@@ -83,6 +84,17 @@ NUMBER_IN_USE = ProblemKind(
         "may have used your name.",
         fr="Un autre compte a été vérifié avec ce numéro. Si ce n'est pas le vôtre, écrivez aux administrateurs : "
         "quelqu'un a peut-être usurpé votre nom.",
+    ),
+)
+VERIFIED_AS_ANOTHER = ProblemKind(
+    "verified-as-another",
+    409,
+    Text(en="Your account was verified as another person", fr="Votre compte a été vérifié pour une autre personne"),
+    Text(
+        en="An account stays that of the person for whom it was verified. If you are both, write to the "
+        "administrators.",
+        fr="Un compte reste celui de la personne pour qui il a été vérifié. Si vous êtes l'une et l'autre, écrivez aux "
+        "administrateurs.",
     ),
 )
 REGISTRY_AWAY = ProblemKind(
@@ -230,6 +242,8 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
             raise NO_MATCH(warnings=list(number.warnings)) from error
         except NumberTaken as error:
             raise NUMBER_IN_USE() from error
+        except AnotherPerson as error:
+            raise VERIFIED_AS_ANOTHER() from error
         except MoveRefused as error:
             raise ACCOUNT_SUSPENDED() from error
         else:

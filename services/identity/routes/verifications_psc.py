@@ -18,12 +18,17 @@ from pydantic import BaseModel
 
 from services.identity.domain.account import MoveRefused
 from services.identity.domain.brakes import Brake
-from services.identity.domain.verification import Method, NumberTaken
+from services.identity.domain.verification import AnotherPerson, Method, NumberTaken
 from services.identity.registries import RegistryAway
 from services.identity.registries.matching import VERIFICATIONS
 from services.identity.registries.pro_sante_connect import LoginRefused, NotAProfessional, ProSanteConnect
 from services.identity.routes.desk import too_many
-from services.identity.routes.verifications import NUMBER_IN_USE, VerificationDesk, VerificationView
+from services.identity.routes.verifications import (
+    NUMBER_IN_USE,
+    VERIFIED_AS_ANOTHER,
+    VerificationDesk,
+    VerificationView,
+)
 from services.identity.store.psc_logins import LOGIN_S, Login, PscLogins, secret_hash
 from shared.auth import Guard, Principal
 from shared.auth_problems import ACCOUNT_SUSPENDED
@@ -163,7 +168,7 @@ def psc_routes(
             account = await desk.matching.take(
                 account.member_id, found.practitioner, found.name, Method.PRO_SANTE_CONNECT, mine
             )
-        except (LoginRefused, NotAProfessional, NumberTaken, MoveRefused) as refusal:
+        except (LoginRefused, NotAProfessional, NumberTaken, AnotherPerson, MoveRefused) as refusal:
             VERIFICATIONS.labels(Method.PRO_SANTE_CONNECT.value, type(refusal).__name__).inc()
             log.info("not verified by Pro Santé Connect: %s", str(refusal) or type(refusal).__name__, extra=about)
             raise _REFUSALS[type(refusal)]() from refusal
@@ -180,5 +185,6 @@ _REFUSALS: dict[type[Exception], ProblemKind] = {
     LoginRefused: PSC_LOGIN_FAILED,
     NotAProfessional: NOT_A_PROFESSIONAL,
     NumberTaken: NUMBER_IN_USE,
+    AnotherPerson: VERIFIED_AS_ANOTHER,
     MoveRefused: ACCOUNT_SUSPENDED,
 }

@@ -12,7 +12,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from services.identity.domain.account import Account, AccountUnknown
-from services.identity.domain.verification import CivilName, Method, Number, NumberTaken, Verification
+from services.identity.domain.verification import (
+    AnotherPerson,
+    CivilName,
+    Method,
+    Number,
+    NumberTaken,
+    Verification,
+    same_name,
+)
 from services.identity.store.accounts import Accounts
 from services.identity.store.number_index import NumberIndex
 from shared.events import MemberStatus, Profession
@@ -67,7 +75,8 @@ class Verifications:
     ) -> Account:
         """Move the account and keep how it was verified, both or neither; returns the account.
 
-        `within` writes more in the same transaction. Raises NumberTaken, AccountUnknown and whatever `move` raises.
+        `within` writes more in the same transaction. Raises NumberTaken, AnotherPerson, AccountUnknown and whatever
+        `move` raises.
         """
         member_id = verification.member_id
         document = _document(verification)
@@ -79,10 +88,13 @@ class Verifications:
             document[CIVIL_NAME] = await self._sealed.seal(member_id, CIVIL_NAME, plain)
 
         async def write(session: Session) -> Account:
+            before = await self._kept.find_one({"_id": member_id}, session=session)
             if number is not None:
+                await self._same_person(before, document, name)
                 await self._make_room(document["number_place"], member_id, session)
             moved = await self._accounts.change_within(session, member_id, move)
-            await self._kept.replace_one({"_id": member_id}, document, upsert=True, session=session)
+            new = document | _number_kept(before) if number is None and before else document
+            await self._kept.replace_one({"_id": member_id}, new, upsert=True, session=session)
             if within is not None:
                 await within(session)
             return moved
@@ -233,6 +245,21 @@ class Verifications:
         except AccountUnknown:
             return None
 
+    async def _same_person(self, before: Document | None, document: Document, name: CivilName | None) -> None:
+        """Raise AnotherPerson where a number is to verify an account that was verified as somebody else.
+
+        Registers are public: else a member could put a colleague's name under what they wrote. The same number is the
+        same person, whatever their name is now.
+        """
+        if before is None or before.get("number_place") == document["number_place"]:
+            return
+        if "number_place" in before and before["registry"] == document["registry"]:
+            raise AnotherPerson
+        if CIVIL_NAME in before and name is not None:
+            plain = json.loads(await self._sealed.open(before["_id"], CIVIL_NAME, before[CIVIL_NAME]))
+            if not same_name(name, (plain["family"],), (plain["given"],)):
+                raise AnotherPerson
+
     async def _make_room(self, place: str, member_id: str, session: Session) -> None:
         """A number whose member has left is free; one in use is not."""
         holder = await self._kept.find_one({"number_place": place, "_id": {"$ne": member_id}}, session=session)
@@ -246,6 +273,17 @@ class Verifications:
     async def _number(self, found: Document) -> Number:
         value = await self._sealed.open(found["_id"], NUMBER, found[NUMBER])
         return Number(found["registry"], value.decode())
+
+
+def _number_kept(before: Document) -> Document:
+    """What stays of a number when proofs verify its holder: it is still theirs, and no second account's. Its registry
+    is asked on, unless what it vouched for had ended.
+    """
+    if NUMBER not in before:
+        return {}
+    ended = "ended_on" in before
+    kept = {name: before[name] for name in ("number_place", NUMBER, "registry")}
+    return kept | {"next_check_at": None if ended else before["next_check_at"]}
 
 
 def _document(verification: Verification) -> Document:
