@@ -71,6 +71,18 @@ async def test_a_link_serves_for_half_an_hour_and_older_ones_go_with_the_one_use
     assert (await reset(someone.client, token)).status_code == 410
 
 
+async def test_who_registers_with_a_strangers_address_keeps_no_reset_away_from_them(
+    identity: Identity, someone: Someone
+) -> None:
+    asked = {"email": someone.email, "password": ANOTHER, "pseudonym": "Somebody Else", "profession": "nurse"}
+    async with identity.client("198.51.100.1") as stranger:
+        for _ in range(6):
+            assert (await stranger.post("/registrations", json=asked)).status_code == 202
+    assert len(await identity.letters()) < 6
+    await someone.client.post("/password-resets", json={"email": someone.email})
+    assert (await reset(someone.client, await identity.link_token())).status_code == 204
+
+
 async def test_an_address_without_account_gets_no_letter_and_the_same_answer(
     identity: Identity, someone: Someone
 ) -> None:

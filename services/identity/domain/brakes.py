@@ -92,12 +92,13 @@ def ticket_brakes(address: str) -> tuple[Brake, ...]:
     return (Brake(f"ticket@{network_of(address)}", free=50, max_wait_s=300),)
 
 
-def letter_brakes(email: str) -> tuple[Brake, ...]:
-    """The brake on letters to one address that a stranger can cause. Over it nothing is sent, and nothing is said.
+def letter_brakes(email: str, kind: str) -> tuple[Brake, ...]:
+    """The brake on letters of a kind to one address that a stranger can cause. Over it nothing is sent or said.
 
-    At most a quarter of an hour, so that nobody keeps another's letter away for long by asking on purpose.
+    At most a quarter of an hour; and each kind has its own, so that nobody keeps another's letter away by asking on
+    purpose: who asks for somebody's reset again and again sends them the very link that they want.
     """
-    return (Brake(f"letter:{account_digest(email)}", free=3, max_wait_s=900),)
+    return (Brake(f"letter:{kind}:{account_digest(email)}", free=3, max_wait_s=900),)
 
 
 def network_of(address: str) -> str:

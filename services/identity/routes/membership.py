@@ -173,7 +173,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
             "country": registration.country,
             "language": registration.language or (language_of(spoken) if spoken else "fr"),
         }
-        if not await desk.attempts.begin(letter_brakes(registration.email)):
+        if not await desk.attempts.begin(letter_brakes(registration.email, Letter.CONFIRM_ADDRESS)):
             facts = {"registration": json.dumps(asked)}
             await desk.mailer.enqueue_to(registration.email, Letter.CONFIRM_ADDRESS, facts)
         REGISTRATIONS.labels("asked").inc()

@@ -57,7 +57,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     async def forgotten(asked: Forgotten, request: Request) -> LetterSent:
         """Ask for a new password. A link goes to the address if it has an account; the answer is always the same."""
         await brake(desk, reset_brakes(address_of(request)))
-        if not await desk.attempts.begin(letter_brakes(asked.email)):
+        if not await desk.attempts.begin(letter_brakes(asked.email, Letter.PASSWORD_RESET)):
             await desk.mailer.enqueue_to(asked.email, Letter.PASSWORD_RESET)
         return LetterSent()
 
