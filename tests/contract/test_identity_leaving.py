@@ -214,6 +214,9 @@ async def test_what_comes_late_goes_too(village: Village) -> None:
     db = village.mongo.db
     await db["contacts"].insert_one({"_id": f"late|{member.id}", "members": [friend.id, member.id], "state": "asked"})
     await village.contacts.block(friend.id, member.id)
+    await db["credential_applications"].insert_one(
+        {"_id": uuid.uuid4().hex, "member_id": member.id, "state": "waiting", "documents": [{"kind": "diploma"}]}
+    )
     await village.departures.look_again()
     assert set(await traces(village, member.id)) == {"former_members", "outbox"}
 

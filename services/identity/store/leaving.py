@@ -229,8 +229,8 @@ class Departures:
         async for document in self._former.find(recent):
             await self._leave_others(document["_id"])
             await self._erase(document["_id"], None)
-            if document.get("files_pending"):
-                await self._finish_files(document["_id"])
+            # Whether or not they were erased: an upload that was under way adds files after that.
+            await self._finish_files(document["_id"])
 
     async def _leave_others(self, member_id: str) -> None:
         """Take the member out of what others keep: confirmations given, and lists of the blocked."""
