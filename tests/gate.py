@@ -266,7 +266,7 @@ class World:
                     purposes=frozenset.intersection(*(one[0] for one in given)),
                     audience=self.signing["audience"],
                     specialty=self.signing["specialty"],
-                    last_day=first.replace(year=first.year + self.signing["years"]),
+                    last_day=_years_later(first, self.signing["years"]),
                     informed=self.informed_on is not None,
                 )
             )
@@ -543,7 +543,7 @@ class World:
             agreed, painted = consent.seen[picture_id]
             now = self.painted[picture_id, revision]
             # A moderator may have had more painted; that shows nothing which the patient has not seen.
-            if revision != agreed and not (painted.places <= now.places and now.clinical == painted.clinical):
+            if revision != agreed and not (painted.places <= now.places and set(now.clinical) <= set(painted.clinical)):
                 return f"the patient saw revision {agreed} of {picture_id}, and {revision} shows more"
             if revision < agreed:
                 return f"an older revision of {picture_id} than the patient saw"
@@ -588,6 +588,11 @@ def _field(value: Any, wanted: Any) -> bool:
     if operator == "$in":
         return any(one in operand for one in (value if isinstance(value, list) else [value]))
     raise AssertionError(f"{operator} is not known here")
+
+
+def _years_later(day: date, years: int) -> date:
+    leap = (day.month, day.day) == (2, 29)
+    return date(day.year + years, day.month, 28 if leap else day.day)
 
 
 def _answer(picture_id: str, revision: int, painted: Painted) -> CaseRedacted:

@@ -301,7 +301,7 @@ def test_part_of_a_face_opens_the_gate_with_the_second_moderator_only() -> None:
 
 
 LIFE = settings(
-    max_examples=200,
+    max_examples=300,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
