@@ -13,7 +13,7 @@ from services.identity.registries.annuaire_sante import AnnuaireSante
 from services.identity.registries.calls import Calls, OwnPace
 from services.identity.registries.npi import Npi
 from shared.events import Profession
-from tests.registry_servers import KEY, Annuaire, Nppes, Professional
+from tests.registry_servers import G15, KEY, R09, Annuaire, Nppes, Professional
 from tests.served import served
 
 SINCE = datetime(2026, 9, 1, tzinfo=UTC)
@@ -107,6 +107,35 @@ async def test_a_student_by_category_is_a_student(client: AnnuaireSante, annuair
     found = await look_up(client, "99900000003")
     assert found is not None
     assert found.professions == {Profession.STUDENT}
+
+
+@pytest.mark.parametrize(
+    ("concepts", "professions"),
+    [
+        ([[(G15, "60"), (R09, "C")], [(G15, "10"), (R09, "E")]], {Profession.NURSE, Profession.STUDENT}),
+        ([[(G15, "60")], [(R09, "C")], [(G15, "10")], [(R09, "E")]], {Profession.STUDENT}),
+        ([[(G15, "10")], [(R09, "C")], [(R09, "M")]], {Profession.PHYSICIAN}),
+    ],
+)
+async def test_a_nurse_who_studies_medicine_is_no_physician(
+    client: AnnuaireSante,
+    annuaire: Annuaire,
+    concepts: list[list[tuple[str, str]]],
+    professions: set[Profession],
+) -> None:
+    person = {
+        "resourceType": "Practitioner",
+        "id": "1",
+        "active": True,
+        "identifier": [{"value": "99900000003"}],
+        "qualification": [
+            {"code": {"coding": [{"system": system, "code": code} for system, code in concept]}} for concept in concepts
+        ],
+    }
+    annuaire.answers = [JSONResponse({"resourceType": "Bundle", "entry": [{"resource": person}]})]
+    found = await look_up(client, "99900000003")
+    assert found is not None
+    assert found.professions == professions
 
 
 async def test_a_registry_that_is_busy_is_asked_again_when_it_says(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from services.identity.domain.verification import Number, NumberMalformed, Practitioner
 from services.identity.registries import RegistryAway, numbers
 from services.identity.registries.calls import Calls, Pace
-from services.identity.registries.professions import of_tre_g15
+from services.identity.registries.professions import STUDENT_CATEGORY, of_tre_g15
 
 BASE_URL: Final = "https://gateway.api.esante.gouv.fr/fhir/v2"
 CALLS_A_SECOND: Final = 17
@@ -117,16 +117,20 @@ def _practitioner(number: Number, resource: dict[str, Any], roles: list[dict[str
     if not isinstance(active, bool):
         raise RegistryAway("a Practitioner that does not say whether it is active")
     names = [*_list(resource, "name"), *(name for role in roles for name in _role_names(role))]
-    codings = [
-        (str(coding.get("system", "")), str(coding.get("code", "")))
+    concepts = [
+        [(str(coding.get("system", "")), str(coding.get("code", ""))) for coding in _list(concept, "coding")]
         for qualification in _list(resource, "qualification")
         for concept in [qualification.get("code")]
         if isinstance(concept, dict)
-        for coding in _list(concept, "coding")
     ]
-    categories = [code for system, code in codings if "TRE_R09" in system]
-    category = categories[0] if len(set(categories)) == 1 else ""
-    professions = (of_tre_g15(code, category) for system, code in codings if "TRE_G15" in system)
+    codings = [coding for concept in concepts for coding in concept]
+    everywhere = _categories(codings)
+    professions = (
+        of_tre_g15(code, _category(_categories(concept) or everywhere))
+        for concept in concepts
+        for system, code in concept
+        if "TRE_G15" in system
+    )
     return Practitioner(
         number=number,
         families=tuple(dict.fromkeys(str(name["family"]) for name in names if name.get("family"))),
@@ -145,6 +149,17 @@ def _practitioner(number: Number, resource: dict[str, Any], roles: list[dict[str
         source=SOURCE,
         as_of=_updated(resource),
     )
+
+
+def _categories(codings: list[tuple[str, str]]) -> set[str]:
+    return {code for system, code in codings if "TRE_R09" in system}
+
+
+def _category(among: set[str]) -> str:
+    """The category of a profession. Where nobody can tell which of several is its own, that of students is: a nurse
+    who studies medicine is no physician.
+    """
+    return STUDENT_CATEGORY if STUDENT_CATEGORY in among else next(iter(among), "")
 
 
 def _role_names(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
