@@ -164,6 +164,30 @@ async def test_from_a_new_place_an_owner_waits_half_a_minute_at_most(
         assert int(away.headers["retry-after"]) == 30
 
 
+@pytest.mark.parametrize("page", [False, True])
+async def test_who_comes_by_a_link_is_not_kept_out_by_guessers_everywhere(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch, page: bool
+) -> None:
+    monkeypatch.setattr(identity.passwords, "_check", lambda password, known: password == ANOTHER)
+    for number in range(61):
+        await hammer(identity, f"198.51.100.{number}", 1)
+        identity.wait(seconds=31 if number < 60 else 0)
+    async with identity.client("203.0.113.5") as hotel:
+        away = Someone(identity, hotel)
+        assert (await away.password(password=ANOTHER)).status_code == 429
+        await hotel.post("/password-resets", json={"email": away.email})
+        given = {"token": await identity.link_token(), "password": ANOTHER}
+        done = (
+            await hotel.post("/reset-password", data=given)
+            if page
+            else await hotel.post("/password-resets/confirmation", json=given)
+        )
+        cookie = {"cookie": done.headers["set-cookie"].partition(";")[0]}
+        asked = {"email": away.email, "password": ANOTHER}
+        assert (await hotel.post("/sessions", json=asked)).status_code == 429
+        assert (await hotel.post("/sessions", json=asked, headers=cookie)).status_code == 200
+
+
 async def test_a_known_device_is_no_free_pass(identity: Identity, someone: Someone) -> None:
     device = someone.tokens["device_token"]
     statuses = [

@@ -151,6 +151,17 @@ async def known_device(desk: Desk, request: Request, given: str | None, email: s
     return secret_hash(Purpose.KNOWN_DEVICE, secret)[:32]
 
 
+async def remember_browser(desk: Desk, response: Response, account: Account) -> None:
+    """Make this browser a known device of whom a link by mail has brought here.
+
+    Else guessers in many places could take every turn of the brake on the whole account, and its owner, new
+    password in hand, would never get one from a browser that is not known.
+    """
+    of = {"account": account_digest(account.email)}
+    device = await desk.tickets.issue(Purpose.KNOWN_DEVICE, of, DEVICE_S, member_id=account.member_id)
+    _set_cookie(desk, response, DEVICE_COOKIE, device, DEVICE_S)
+
+
 async def open_session(
     desk: Desk,
     request: Request,

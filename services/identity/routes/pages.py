@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from services.identity.routes.desk import MAX_TOKEN, Desk, address_of
+from services.identity.domain.account import Account
+from services.identity.routes.desk import MAX_TOKEN, Desk, address_of, remember_browser
 from services.identity.routes.membership import confirm_address
 from services.identity.routes.recovery import reset_password
 from shared.web import Language, Problem, Text, language
@@ -54,11 +55,11 @@ def make_router(desk: Desk) -> APIRouter:
     """The pages. They stand at the names that `links_url` is completed with."""
     router = APIRouter(include_in_schema=False)
 
-    async def confirm(token: str, password: str, address: str) -> None:
-        await confirm_address(desk, token, password, address)
+    async def confirm(token: str, password: str, address: str) -> Account:
+        return await confirm_address(desk, token, password, address)
 
-    async def reset(token: str, password: str, address: str) -> None:
-        await reset_password(desk, token, password, address)
+    async def reset(token: str, password: str, address: str) -> Account:
+        return await reset_password(desk, token, password, address)
 
     @router.get("/confirm-address")
     async def confirm_page(request: Request) -> HTMLResponse:
@@ -66,7 +67,7 @@ def make_router(desk: Desk) -> APIRouter:
 
     @router.post("/confirm-address")
     async def confirm_sent(request: Request) -> HTMLResponse:
-        return await _sent(request, _CONFIRM, confirm, "current-password")
+        return await _sent(desk, request, _CONFIRM, confirm, "current-password")
 
     @router.get("/reset-password")
     async def reset_page(request: Request) -> HTMLResponse:
@@ -74,26 +75,29 @@ def make_router(desk: Desk) -> APIRouter:
 
     @router.post("/reset-password")
     async def reset_sent(request: Request) -> HTMLResponse:
-        return await _sent(request, _RESET, reset, "new-password")
+        return await _sent(desk, request, _RESET, reset, "new-password")
 
     return router
 
 
 async def _sent(
+    desk: Desk,
     request: Request,
     texts: Mapping[str, Text],
-    act: Callable[[str, str, str], Awaitable[None]],
+    act: Callable[[str, str, str], Awaitable[Account]],
     autocomplete: str,
 ) -> HTMLResponse:
     fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
     token, password = (fields.get(name, [""])[0] for name in ("token", "password"))
     try:
-        await act(token[:MAX_TOKEN], password[:1024], address_of(request))
+        account = await act(token[:MAX_TOKEN], password[:1024], address_of(request))
     except Problem as problem:
         said = str(problem.document(language(request))["detail"])
         return _form(request, texts, token[:MAX_TOKEN], autocomplete, said, problem.status)
     spoken = language(request)
-    return _page(spoken, texts["title"], f"<p>{escape(texts['done'].said_in(spoken, {}))}</p>", 200)
+    page = _page(spoken, texts["title"], f"<p>{escape(texts['done'].said_in(spoken, {}))}</p>", 200)
+    await remember_browser(desk, page, account)
+    return page
 
 
 def _form(

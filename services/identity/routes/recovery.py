@@ -3,14 +3,14 @@
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.identity.domain.account import Account, PasswordTooWeak, check_password
 from services.identity.domain.brakes import letter_brakes, proof_brakes, reset_brakes, ticket_brakes
 from services.identity.domain.letters import Letter
 from services.identity.domain.tickets import Purpose
-from services.identity.routes.desk import Desk, address_of, brake
+from services.identity.routes.desk import Desk, address_of, brake, remember_browser
 from services.identity.routes.membership import LINK_REFUSED, Email, LetterSent, Password, weak_password
 from services.identity.routes.proofs import PROOF_REFUSED, Ticket
 from shared.auth import Guard, Principal
@@ -62,9 +62,13 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         return LetterSent()
 
     @router.post("/password-resets/confirmation", status_code=204)
-    async def reset(given: NewPassword, request: Request) -> None:
-        """Choose a new password. Every session ends; the next sign-in asks for the second factor if there is one."""
-        await reset_password(desk, given.token, given.password.get_secret_value(), address_of(request))
+    async def reset(given: NewPassword, request: Request, response: Response) -> None:
+        """Choose a new password. Every session ends; the next sign-in asks for the second factor if there is one.
+
+        A browser gets the cookie of a known device: nobody else's wrong tries slow that sign-in.
+        """
+        account = await reset_password(desk, given.token, given.password.get_secret_value(), address_of(request))
+        await remember_browser(desk, response, account)
 
     @router.put("/me/password", status_code=204)
     async def change(
@@ -84,8 +88,8 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     return router
 
 
-async def reset_password(desk: Desk, token: str, password: str, address: str) -> None:
-    """Set a new password by a link. A password that is too weak leaves the link good. Raises problems."""
+async def reset_password(desk: Desk, token: str, password: str, address: str) -> Account:
+    """Set a new password by a link; whose it is. A password that is too weak leaves the link good. Raises problems."""
     await brake(desk, ticket_brakes(address))
     asked = await desk.tickets.look(Purpose.PASSWORD_RESET, token)
     account = await desk.accounts.by_id(asked["member_id"]) if asked else None
@@ -95,6 +99,7 @@ async def reset_password(desk: Desk, token: str, password: str, address: str) ->
     if await desk.tickets.redeem(Purpose.PASSWORD_RESET, token) is None:
         raise LINK_REFUSED()
     await _set_password(desk, account, password, but_session=None)
+    return account
 
 
 async def _set_password(desk: Desk, account: Account, password: str, but_session: str | None) -> None:
