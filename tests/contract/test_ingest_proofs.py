@@ -17,7 +17,7 @@ from deploy.local import Platform
 from services.ingest import consent_texts
 from services.ingest.domain.withdrawal_code import hash_of
 from services.ingest.store import ProofEraser
-from shared.blobs import PROOFS
+from shared.blobs import PROOFS, BlobEntry
 from shared.events import MemberChanged, MemberStatus, Profession, Role
 from shared.sealed import SealedRoom
 from tests.contract.test_ingest_consents import CHILD, asked, painted_case, slug
@@ -210,6 +210,31 @@ async def test_signatures_that_became_no_consent_are_swept_up(ingest: IngestServ
     assert await objects(ingest, case_id) == 3, "young: a record may be on its way"
     await proof_eraser(ingest).sweep(MUCH_LATER)
     assert await objects(ingest, case_id) == 0
+
+
+async def test_a_signature_that_comes_during_the_sweep_keeps_its_proof(
+    ingest: IngestService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = await painted_case(ingest)
+    request = await asked(ingest, case_id, **CHILD)
+    await ingest.sign(tokens_of(request)[0])
+    await ingest.call("DELETE", f"/cases/{case_id}/consent-requests/{request['request_id']}")
+    (token,) = tokens_of(await asked(ingest, case_id))
+    listed = ingest.blobs.list_prefix
+
+    async def signed_meanwhile(bucket: str, prefix: str = "") -> list[BlobEntry]:
+        found = await listed(bucket, prefix)
+        if not prefix:
+            assert (await ingest.sign(token)).status_code == 201
+        return found
+
+    monkeypatch.setattr(ingest.blobs, "list_prefix", signed_meanwhile)
+    await proof_eraser(ingest).sweep(MUCH_LATER)
+    monkeypatch.undo()
+    consent_id = (await ingest.case(case_id))["consent"]["consent_id"]
+    assert (await as_officer(ingest, f"/consents/{consent_id}/proof?reason=control")).status_code == 200
+    await proof_eraser(ingest).sweep(MUCH_LATER)
+    assert await objects(ingest, case_id) == 3, "the signature without a consent went"
 
 
 def proof_eraser(ingest: IngestService) -> ProofEraser:

@@ -59,6 +59,10 @@ class ProofEraser:
         if len(gone) == len(items):
             if not items and any(now - entry.modified <= self._orphan_age for entry in entries):
                 return 0
+            # The list is of the whole bucket, and old by now: what came since would go with the key.
+            now_there = {entry.key for entry in await self._blobs.list_prefix(PROOFS, f"{case_id}/")}
+            if now_there - {entry.key for entry in entries}:
+                return 0
             await self._proofs.forget(case_id)  # the key first: nothing of the case is left to prove
             return len(entries)
         for entry in gone:
