@@ -23,7 +23,7 @@ IO_PACKAGES = {
     "aiokafka", "faststream", "motor", "pymongo", "minio", "fastapi", "starlette", "httpx", "uvicorn", "boto3",
     "requests", "socket", "subprocess", "urllib3", "asyncio", "cv2", "onnxruntime", "PIL",
 }  # fmt: skip
-PURE_SHARED = {"shared.audiences", "shared.chain", "shared.events", "shared.openings"}
+PURE_SHARED = {"shared.audiences", "shared.chain", "shared.events", "shared.networks", "shared.openings"}
 
 
 def sources(folder: str) -> list[Path]:

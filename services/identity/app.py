@@ -44,6 +44,7 @@ from shared.bus import Bus
 from shared.mongo import Mongo
 from shared.outbox import Relay
 from shared.sealed import SealedField
+from shared.turnover import Turnover
 from shared.wrapping import open_keyring
 
 
@@ -116,7 +117,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             *verification.prepares(),
         ]
         leave = partial(departures.run, settings.leaving_every_s)
-        work: list[Work] = [postman.run, leave, *verification.work()]
+        turnover = Turnover(bus, "identity", settings.log_turnover_s)
+        work: list[Work] = [postman.run, leave, turnover.run, *verification.work()]
         web.add_check(app, "keys", keyring.check)
         try:
             async with background(app, settings, mongo, bus, relay, prepare=steps, work=work):

@@ -17,8 +17,9 @@ from services.identity.domain.account import (
     normalise_pseudonym,
     pseudonym_key,
 )
-from services.identity.domain.brakes import network_of, sign_in_brakes
+from services.identity.domain.brakes import sign_in_brakes
 from shared.events import MemberStatus, Profession, Role
+from shared.networks import network_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

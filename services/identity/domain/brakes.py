@@ -7,10 +7,11 @@ is not guessed and meets none of the brakes on passwords.
 """
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
+
+from shared.networks import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +100,6 @@ def letter_brakes(email: str, kind: str) -> tuple[Brake, ...]:
     purpose: who asks for somebody's reset again and again sends them the very link that they want.
     """
     return (Brake(f"letter:{kind}:{account_digest(email)}", free=3, max_wait_s=900),)
-
-
-def network_of(address: str) -> str:
-    """What one caller holds: an IPv4 address, or an IPv6 /64 (a household gets that many)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def account_digest(email: str) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from services.identity.domain.brakes import Brake, network_of
+from services.identity.domain.brakes import Brake
 from shared.events import Profession
+from shared.networks import network_of
 
 REGISTRY_INACTIVE = "registry_inactive"
 """Why an account is suspended whose registry says that the person does not practise (any more)."""

@@ -9,12 +9,12 @@ forgotten after the window.
 """
 
 import hashlib
-import ipaddress
 from datetime import datetime, timedelta
 
 from pymongo import ReturnDocument
 
 from shared.mongo import DuplicateKeyError, Mongo
+from shared.networks import network_of
 
 WINDOW = timedelta(minutes=10)
 
@@ -52,15 +52,3 @@ class Tries:
 
 def _place(address: str) -> str:
     return hashlib.sha256(f"consilium withdrawal tries {network_of(address)}".encode()).hexdigest()
-
-
-def network_of(address: str) -> str:
-    """What one caller holds: an IPv4 address, or an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
