@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ async def test_a_warning_that_was_missed_is_given_late_and_once(ingest: IngestSe
     ],
 )
 async def test_only_the_audience_may_comment(
-    ingest: IngestService, audience: str, who: dict[str, str | None], status: int
+    ingest: IngestService, audience: str, who: dict[str, Any], status: int
 ) -> None:
     case_id = await ingest.new_case()
     await ingest.upload(case_id)
