@@ -23,7 +23,7 @@ COMMENTS_DECIDED = Counter(
 )
 _WHICH = ", ".join(COMMENT_REASONS)
 _REASON_MISSING = Text(
-    en=f"Say why, with one of these reasons: {_WHICH}.", fr=f"Dites pourquoi, par l'une de ces raisons : {_WHICH}."
+    en=f"Say why, with one of these reasons: {_WHICH}.", fr=f"Dites pourquoi, par l'une de ces raisons\u00a0: {_WHICH}."
 )
 _REASON_NOT_WANTED = Text(en="A reason belongs to a rejection only.", fr="Une raison ne va qu'avec un rejet.")
 
