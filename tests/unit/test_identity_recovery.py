@@ -45,6 +45,29 @@ async def test_a_link_sets_another_password_and_ends_every_session(identity: Ide
     assert [subject for _, subject, _ in await identity.letters()] == ["Votre mot de passe a changé"]
 
 
+@pytest.mark.parametrize("second", [False, True])
+async def test_a_sign_in_that_is_under_way_does_not_outlive_the_old_password(
+    identity: Identity, someone: Someone, monkeypatch: pytest.MonkeyPatch, second: bool
+) -> None:
+    member_id, check = someone.tokens["member"]["member_id"], identity.passwords.check
+    if second:
+        await someone.add_app()
+        identity.wait(seconds=30)
+
+    async def overtaken(password: str, known: str | None) -> bool:
+        right = await check(password, known)
+        await identity.accounts.set_password(member_id, await identity.passwords.hash(ANOTHER), but_session=None)
+        return right
+
+    monkeypatch.setattr(identity.passwords, "check", overtaken)
+    answer = await someone.password()
+    if second:
+        given = {"ticket": answer.json()["ticket"], "code": someone.code()}
+        answer = await someone.client.post("/sessions/second-factor", json=given)
+    assert answer.status_code == 401
+    assert identity.sessions.kept == {}
+
+
 async def test_of_two_who_use_one_link_at_the_same_moment_one_sets_the_password(
     identity: Identity, someone: Someone
 ) -> None:

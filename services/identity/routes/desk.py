@@ -17,6 +17,7 @@ from services.identity.domain.sessions import Delivery, KeepsSessions, Lifetime,
 from services.identity.domain.tickets import KeepsTickets, Purpose, new_secret, secret_hash
 from services.identity.settings import Settings
 from services.identity.store.passwords import Passwords
+from shared.auth_problems import TOKEN_REFUSED
 from shared.events import STAFF_ROLES, Language, MemberStatus, Profession, Role, Specialty
 from shared.sealed import SealedField
 from shared.web import Problem, ProblemKind, Text
@@ -172,7 +173,10 @@ async def open_session(
     *,
     known: bool = False,
 ) -> SignedIn:
-    """Begin a session for a member who has proved who they are. `known`: the device has its token already."""
+    """Begin a session for a member who has proved who they are. `known`: the device has its token already.
+
+    `account` as it was when that was proved. Raises TOKEN_REFUSED where it has another password by now.
+    """
     settings, now, token = desk.settings, desk.now(), new_secret()
     staff = bool(account.roles & STAFF_ROLES)
     lifetime = Lifetime(
@@ -191,6 +195,11 @@ async def open_session(
         refresh_token=token,
     )
     await desk.sessions.add(session)
+    # A new password ends every session there is; one that began meanwhile, by the old password, ends here.
+    again = await desk.accounts.by_id(account.member_id)
+    if again is None or again.password_hash != account.password_hash:
+        await desk.sessions.end(account.member_id, session.session_id)
+        raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
     device = None
     if not known:
         of = {"account": account_digest(account.email)}

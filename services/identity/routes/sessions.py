@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from services.identity.domain.brakes import (
 from services.identity.domain.factors import FactorRefused
 from services.identity.domain.letters import Letter
 from services.identity.domain.sessions import Delivery, RefreshRefused, RefreshReused, Session, exchange, merged
-from services.identity.domain.tickets import Purpose, new_secret
+from services.identity.domain.tickets import Purpose, new_secret, secret_hash
 from services.identity.routes.desk import (
     MAX_TOKEN,
     REFRESH_COOKIE,
@@ -181,6 +182,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         if factors.second:
             SIGN_INS.labels("second").inc()
             waiting = {"member_id": account.member_id, "delivery": asked.delivery, "device": device}
+            waiting |= {"password": secret_hash(Purpose.SECOND_FACTOR, account.password_hash)}
             ticket = await desk.tickets.issue(Purpose.SECOND_FACTOR, waiting, CHALLENGE_S, member_id=account.member_id)
             # Not forgiven yet: who knows the password and not the factor is not known to be the owner.
             response.status_code = 202
@@ -195,6 +197,8 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         if waiting is None:
             raise SESSION_ENDED(headers=_BEARER)
         account = await _account(desk, waiting["member_id"])
+        if waiting["password"] != secret_hash(Purpose.SECOND_FACTOR, account.password_hash):
+            raise SESSION_ENDED(headers=_BEARER)  # there is a new password
         brakes = proof_brakes(account.member_id, address_of(request), waiting["device"])
         proved = await _second(desk, account, given, brakes)
         if await desk.tickets.redeem(Purpose.SECOND_FACTOR, given.ticket) is None:
@@ -351,6 +355,7 @@ async def _by_password(desk: Desk, asked: SignIn, request: Request) -> tuple[Acc
     if desk.passwords.outdated(account.password_hash):
         stronger = await desk.passwords.hash(password)
         await desk.accounts.replace_hash(account.member_id, account.password_hash, stronger)
+        account = replace(account, password_hash=stronger)
     return account, device, brakes
 
 
