@@ -35,6 +35,15 @@ async def add_passkey(someone: Someone, device: Authenticator, name: str = "My  
     return answer
 
 
+@pytest.mark.parametrize("told", [5, "usb", [{}, "usb", "teleport"]])
+async def test_a_browser_may_say_nonsense_of_how_a_passkey_is_reached(someone: Someone, told: Any) -> None:
+    asked = (await someone.call("POST", "/me/factors/passkeys/options")).json()
+    credential = Authenticator().create(asked["options"])
+    credential["response"]["transports"] = told
+    given = {"ticket": asked["ticket"], "credential": credential, "name": "a key"}
+    assert (await someone.call("POST", "/me/factors/passkeys", given)).status_code == 201
+
+
 async def passkey_sign_in(identity: Identity, device: Authenticator) -> httpx.Response:
     async with identity.client() as client:
         asked = (await client.post("/sessions/passkey/options")).json()

@@ -46,6 +46,12 @@ async def test_an_address_is_confirmed_on_a_page(identity: Identity, client: htt
     assert again.status_code == 410
 
 
+async def test_a_form_that_is_none_of_ours_is_refused_in_words(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/confirm-address", data={f"field{number}": "x" for number in range(20)})
+    assert answer.status_code == 410
+    assert 'role="alert"' in answer.text
+
+
 async def test_a_password_is_chosen_anew_on_a_page(identity: Identity, client: httpx.AsyncClient) -> None:
     await identity.member()
     someone = await Someone(identity, client).sign_in()

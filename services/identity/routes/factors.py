@@ -288,8 +288,8 @@ async def _new_passkey(desk: Desk, account: Account, given: NewPasskey) -> Passk
     except (FactorRefused, WebAuthnException, ValueError, KeyError, TypeError) as error:
         log.info("a new passkey was refused: %s", type(error).__name__, extra={"member_id": account.member_id})
         raise PROOF_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'}) from error
-    told = given.credential.get("response", {}).get("transports") or []
-    known = {one.value for one in AuthenticatorTransport}
+    told = given.credential.get("response", {}).get("transports")
+    known = [one.value for one in AuthenticatorTransport]
     return Passkey(
         credential_id=bytes_to_base64url(verified.credential_id),
         public_key=verified.credential_public_key,
@@ -297,7 +297,7 @@ async def _new_passkey(desk: Desk, account: Account, given: NewPasskey) -> Passk
         name=" ".join(given.name.split()),
         device_bound=device_bound(verified.credential_device_type),
         added_at=desk.now(),
-        transports=tuple(one for one in told if one in known),
+        transports=tuple(one for one in known if isinstance(told, list) and one in told),
     )
 
 

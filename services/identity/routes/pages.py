@@ -87,7 +87,10 @@ async def _sent(
     act: Callable[[str, str, str], Awaitable[Account]],
     autocomplete: str,
 ) -> HTMLResponse:
-    fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
+    try:
+        fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
+    except ValueError:  # more fields than any form of ours has
+        fields = {}
     token, password = (fields.get(name, [""])[0] for name in ("token", "password"))
     try:
         account = await act(token[:MAX_TOKEN], password[:1024], address_of(request))
