@@ -6,10 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.identity.domain.account import MoveRefused
+from services.identity.domain.account import REGISTRY_INACTIVE, MoveRefused
 from services.identity.domain.letters import Letter
 from services.identity.domain.verification import (
-    REGISTRY_INACTIVE,
     AnotherPerson,
     CivilName,
     Method,

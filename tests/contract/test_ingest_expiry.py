@@ -56,6 +56,24 @@ async def test_a_case_ends_after_its_last_day_and_not_on_it(ingest: IngestServic
     assert (await expiry(ingest).look(after))[0] == 0
 
 
+async def test_a_draft_waits_for_the_patient_who_is_asked_anew(ingest: IngestService) -> None:
+    draft = await ingest.ready_case()
+    after = noon(await last_day_of(ingest, draft) + timedelta(days=1))
+    assert (await ingest.ask_consent(draft)).status_code == 201
+    assert (await expiry(ingest).look(after))[0] == 0
+    assert (await ingest.case(draft))["state"] == "redacted"
+
+
+async def test_a_question_about_no_patient_outlives_a_consent_that_it_does_not_need(ingest: IngestService) -> None:
+    case_id = await ingest.ready_case()
+    last = await last_day_of(ingest, case_id)
+    for picture in (await ingest.case(case_id))["pictures"]:
+        await ingest.call("DELETE", f"/cases/{case_id}/pictures/{picture['picture_id']}")
+    await ingest.call("PATCH", f"/cases/{case_id}", {"kind": "posology"})
+    assert (await ingest.case(case_id))["needs_consent"] is False
+    assert (await expiry(ingest).look(noon(last + timedelta(days=1))))[0] == 0
+
+
 async def test_the_author_is_warned_twice_and_never_more(ingest: IngestService) -> None:
     case_id = await ingest.published_case()
     last = await last_day_of(ingest, case_id)

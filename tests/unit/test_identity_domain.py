@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.identity.domain.account import (
+    REGISTRY_INACTIVE,
     Account,
     EmailMalformed,
     MoveRefused,
@@ -189,3 +190,12 @@ def test_who_has_no_profession_is_no_member(role: Role) -> None:
     )
     assert made.roles == {role}
     assert made.claims(issuer="i", audience="a", now=NOW, ttl_s=60)["profession"] is None
+
+
+def test_a_persons_suspension_takes_the_place_of_a_registrys_and_not_the_other_way_round() -> None:
+    by_registry = account().verify(NOW).suspend(REGISTRY_INACTIVE)
+    by_person = by_registry.suspend("misconduct")
+    assert by_person.suspended_for == "misconduct"
+    for again in ("misconduct", REGISTRY_INACTIVE):
+        with pytest.raises(MoveRefused):
+            by_person.suspend(again)

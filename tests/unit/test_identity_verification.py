@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.identity.domain.account import Account, MoveRefused
+from services.identity.domain.account import REGISTRY_INACTIVE, Account, MoveRefused
 from services.identity.domain.recheck import Finding, Rhythm, consequence, finding_of, reminder_due
 from services.identity.domain.verification import (
-    REGISTRY_INACTIVE,
     CivilName,
     NotMatched,
     Number,

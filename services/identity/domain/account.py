@@ -12,6 +12,9 @@ from zxcvbn import zxcvbn
 from services.identity.domain.leaving import Departure, NotLeaving
 from shared.events import Contributions, Language, MemberChanged, MemberStatus, Profession, Role, Specialty
 
+REGISTRY_INACTIVE = "registry_inactive"
+"""Why an account is suspended whose registry says that the person does not practise (any more)."""
+
 PASSWORD_MIN_CHARACTERS = 12
 PASSWORD_MAX_CHARACTERS = 128
 PASSWORD_MIN_DIFFERENT = 5
@@ -223,8 +226,12 @@ class Account:
         return self._moved(status=MemberStatus.UNVERIFIED, verified_at=None, checked_at=None, registry=None)
 
     def suspend(self, reason: str) -> "Account":
-        """Shut the person out. The reason stays in identity; events tell the status only."""
-        if self.status is MemberStatus.SUSPENDED:
+        """Shut the person out. The reason stays in identity; events tell the status only.
+
+        A person's reason takes the place of a registry's, so that the registry alone does not let them in again.
+        """
+        by_registry = self.suspended_for == REGISTRY_INACTIVE and reason != REGISTRY_INACTIVE
+        if self.status is MemberStatus.SUSPENDED and not by_registry:
             raise MoveRefused(f"{self.pseudonym} is suspended already.")
         if not reason.strip():
             raise MoveRefused("A suspension needs a reason.")

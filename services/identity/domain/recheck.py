@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from services.identity.domain.account import Account
-from services.identity.domain.verification import REGISTRY_INACTIVE, Practitioner
+from services.identity.domain.account import REGISTRY_INACTIVE, Account
+from services.identity.domain.verification import Practitioner
 from shared.events import MemberStatus
 
 REMIND_DAYS = (30, 7)

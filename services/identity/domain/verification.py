@@ -16,9 +16,6 @@ from services.identity.domain.brakes import Brake
 from shared.events import Profession
 from shared.networks import network_of
 
-REGISTRY_INACTIVE = "registry_inactive"
-"""Why an account is suspended whose registry says that the person does not practise (any more)."""
-
 _LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _PARTICLES = frozenset((
     "d", "da", "de", "del", "della", "den", "der", "des", "di", "do", "dos", "du", "el", "la", "las", "le", "les",

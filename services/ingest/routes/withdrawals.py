@@ -93,7 +93,7 @@ async def receipt_of(open_: Resources, receipt_id: str) -> Receipt:
 
 async def standing_of_code(open_: Resources, typed: str, caller: str) -> Standing:
     """What a code would end. Raises `withdrawal-code-mistyped`, `withdrawal-code-unknown`, `too-many-tries`."""
-    code_hash = await _hash(open_, typed, caller)
+    code_hash = _hash(typed)
     found = await open_.withdrawals.standing(code_hash)
     if found is None:
         await _unknown(open_, caller)
@@ -103,7 +103,7 @@ async def standing_of_code(open_: Resources, typed: str, caller: str) -> Standin
 
 async def end_by_code(open_: Resources, typed: str, caller: str) -> Ended:
     """End the code's case. Raises what `standing_of_code` does."""
-    code_hash = await _hash(open_, typed, caller)
+    code_hash = _hash(typed)
     ended = await open_.withdrawals.by_code(code_hash, now())
     if ended is None:
         await _unknown(open_, caller)
@@ -122,16 +122,17 @@ def receipt_url(open_: Resources, receipt_id: str) -> str:
     return f"{open_.settings.public_url.rstrip('/')}/withdrawal/receipts/{receipt_id}"
 
 
-async def _hash(open_: Resources, typed: str, caller: str) -> str:
+def _hash(typed: str) -> str:
     code_hash = hash_of(typed)
     if code_hash is None:  # by its check sign; nothing was looked up, and nothing is counted
         raise CODE_MISTYPED()
-    wait = await open_.tries.wait_s(caller, now())
-    if wait:
-        raise TOO_MANY_TRIES(headers={"Retry-After": str(wait)}, minutes=-(-wait // 60))
     return code_hash
 
 
 async def _unknown(open_: Resources, caller: str) -> None:
+    """Only who does not know a code is slowed: a patient behind the same address as a guesser is not in the way."""
+    wait = await open_.tries.wait_s(caller, now())
+    if wait:
+        raise TOO_MANY_TRIES(headers={"Retry-After": str(wait)}, minutes=-(-wait // 60))
     await open_.tries.wrong(caller, now())
     raise CODE_UNKNOWN()

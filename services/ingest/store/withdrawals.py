@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from services.ingest.domain.case import Case
 from services.ingest.domain.consent import is_over
-from services.ingest.domain.states import CaseState
+from services.ingest.domain.consent_request import RequestState
+from services.ingest.domain.states import EDITABLE, CaseState
 from services.ingest.store.cases import case_from, is_withdrawn
 from services.ingest.store.ending import bury, end_case
 from services.ingest.store.receipts import open_receipt
@@ -139,8 +140,12 @@ class Withdrawals:
 
 
 def _is_expired(case: Case, now: datetime) -> bool:
-    last_day = case.consent.expires_on if case.consent else None
-    return last_day is not None and is_over(last_day, now)
+    """Whether the case rests on a consent that is over. A draft whose patient is being asked anew may wait for them;
+    without a consent that holds it is not published."""
+    last_day = case.consent.expires_on if case.consent and case.needs_consent else None
+    asked = case.consent_request is not None and case.consent_request.state is RequestState.OPEN
+    waits = asked and case.state in EDITABLE
+    return last_day is not None and is_over(last_day, now) and not waits
 
 
 def today(now: datetime) -> str:
