@@ -8,7 +8,7 @@ SIGN_IN_NEEDED = ProblemKind(
     Text(en="Please sign in", fr="Veuillez vous connecter"),
     Text(
         en="Sign in and send the access token as 'Authorization: Bearer …'.",
-        fr="Connectez-vous et envoyez le jeton d'accès sous la forme « Authorization: Bearer … ».",
+        fr="Connectez-vous et envoyez le jeton d'accès sous la forme « Authorization: Bearer …\u00a0».",
     ),
 )
 TOKEN_REFUSED = ProblemKind(

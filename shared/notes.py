@@ -25,7 +25,7 @@ NOTES: dict[str, Text] = {
 }
 """The sentence for each known note; `{number}` is what stands after the colon."""
 
-_OTHER = Text(en="Remark of the redactor: {note}.", fr="Remarque du programme de masquage : {note}.")
+_OTHER = Text(en="Remark of the redactor: {note}.", fr="Remarque du programme de masquage\u00a0: {note}.")
 
 
 class NoteShown(BaseModel):

@@ -16,7 +16,7 @@ QUESTION = Text(
     en="Does the picture show a tattoo, a scar, jewellery or a birthmark by which somebody could recognise the "
     "patient?",
     fr="L'image montre-t-elle un tatouage, une cicatrice, un bijou ou une tache de naissance à quoi quelqu'un pourrait "
-    "reconnaître le patient ?",
+    "reconnaître le patient\u00a0?",
 )
 ANSWERS: dict[MarkAnswer, Text] = {
     MarkAnswer.NONE: Text(en="No, nothing of the kind.", fr="Non, rien de tel."),
@@ -46,7 +46,8 @@ LEFT_REASONS: dict[LeftReason, Text] = {
         fr="Cela se voit, mais ne dit à personne qui est le patient.",
     ),
     LeftReason.NO_MARK: Text(
-        en="The machine is mistaken: there is no mark here.", fr="La machine se trompe : il n'y a pas de signe ici."
+        en="The machine is mistaken: there is no mark here.",
+        fr="La machine se trompe\u00a0: il n'y a pas de signe ici.",
     ),
 }
 

@@ -41,7 +41,7 @@ CASE_UNKNOWN = ProblemKind(
     Text(en="No such case", fr="Cas inconnu"),
     Text(
         en="There is no such case in the feed. It may have been withdrawn; go back to the list.",
-        fr="Ce cas n'est pas dans le fil. Il a peut-être été retiré ; revenez à la liste.",
+        fr="Ce cas n'est pas dans le fil. Il a peut-être été retiré\u00a0; revenez à la liste.",
     ),
 )
 PICTURE_UNKNOWN = ProblemKind(
@@ -59,7 +59,8 @@ PICTURE_DAMAGED = ProblemKind(
     Text(en="This picture is not shown", fr="Cette image n'est pas affichée"),
     Text(
         en="The stored picture is not the one that was approved, so it is not shown. Please tell us the request id.",
-        fr="L'image conservée n'est pas celle qui a été approuvée ; elle n'est donc pas affichée. Communiquez-nous "
+        fr="L'image conservée n'est pas celle qui a été approuvée\u00a0; elle n'est donc pas affichée. "
+        "Communiquez-nous "
         "l'identifiant de la demande (request_id).",
     ),
 )

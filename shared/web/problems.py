@@ -125,7 +125,7 @@ INTERNAL = ProblemKind(
     Text(
         en="Your request was not carried out because of a fault of ours. Try again; if it happens again, tell us "
         "the request id.",
-        fr="Votre demande n'a pas abouti à cause d'une panne de notre côté. Réessayez ; si cela se reproduit, "
+        fr="Votre demande n'a pas abouti à cause d'une panne de notre côté. Réessayez\u00a0; si cela se reproduit, "
         "communiquez-nous l'identifiant de la demande (request_id).",
     ),
 )
@@ -135,7 +135,7 @@ UNAVAILABLE = ProblemKind(
     Text(en="Temporarily unavailable", fr="Momentanément indisponible"),
     Text(
         en="A part that this request needs is away for the moment. Nothing was lost; try again in a few seconds.",
-        fr="Un élément nécessaire à cette demande est momentanément absent. Rien n'est perdu ; réessayez dans "
+        fr="Un élément nécessaire à cette demande est momentanément absent. Rien n'est perdu\u00a0; réessayez dans "
         "quelques secondes.",
     ),
 )
@@ -155,7 +155,7 @@ NOT_READY = ProblemKind(
     Text(en="Not ready", fr="Pas prêt"),
     Text(
         en="This process cannot do its work now; see which check fails.",
-        fr="Ce processus ne peut pas travailler pour l'instant ; voyez quel contrôle échoue.",
+        fr="Ce processus ne peut pas travailler pour l'instant\u00a0; voyez quel contrôle échoue.",
     ),
 )
 BODY_TOO_LARGE = ProblemKind(
@@ -258,8 +258,8 @@ _FIELD_ERRORS: dict[str, Text] = {
         en="This must have at most {max_length} characters.", fr="Il faut au plus {max_length} caractères."
     ),
     "string_pattern_mismatch": Text(en="This does not have the expected form.", fr="Ceci n'a pas la forme attendue."),
-    "enum": Text(en="This must be one of: {expected}.", fr="Il faut une de ces valeurs : {expected}."),
-    "literal_error": Text(en="This must be one of: {expected}.", fr="Il faut une de ces valeurs : {expected}."),
+    "enum": Text(en="This must be one of: {expected}.", fr="Il faut une de ces valeurs\u00a0: {expected}."),
+    "literal_error": Text(en="This must be one of: {expected}.", fr="Il faut une de ces valeurs\u00a0: {expected}."),
     "int_type": Text(en="This must be a whole number.", fr="Il faut un nombre entier."),
     "int_parsing": Text(en="This must be a whole number.", fr="Il faut un nombre entier."),
     "int_from_float": Text(en="This must be a whole number.", fr="Il faut un nombre entier."),

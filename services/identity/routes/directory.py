@@ -31,7 +31,8 @@ NOTHING_ASKED = ProblemKind(
     Text(
         en="The directory is searched, not read from end to end: give words of two letters or more, or a specialty, "
         "skill, town, language or profession.",
-        fr="L'annuaire se consulte par recherche, non d'un bout à l'autre : donnez des mots d'au moins deux lettres, "
+        fr="L'annuaire se consulte par recherche, non d'un bout à l'autre\u00a0: donnez des mots d'au moins "
+        "deux lettres, "
         "ou une spécialité, une compétence, une ville, une langue ou une profession.",
     ),
 )

@@ -42,7 +42,7 @@ CANNOT_CONFIRM = ProblemKind(
     Text(en="You cannot confirm this skill", fr="Vous ne pouvez pas confirmer cette compétence"),
     Text(
         en="A skill is confirmed by peers: not by the member themselves, and not by students.",
-        fr="Une compétence est confirmée par des pairs : ni par le membre lui-même, ni par des étudiants.",
+        fr="Une compétence est confirmée par des pairs\u00a0: ni par le membre lui-même, ni par des étudiants.",
     ),
 )
 

@@ -55,7 +55,8 @@ REVEAL_NOT_OPEN = ProblemKind(
     Text(en="This request is closed", fr="Cette demande est close"),
     Text(
         en="The request is in the state '{state}'. A name can be read for 24 hours after a second officer has agreed.",
-        fr="La demande est dans l'état « {state} ». Un nom peut être lu pendant 24 heures après l'accord d'une seconde "
+        fr="La demande est dans l'état «\u00a0{state}\u00a0». Un nom peut être lu pendant 24 heures après "
+        "l'accord d'une seconde "
         "personne.",
     ),
 )

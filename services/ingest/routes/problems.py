@@ -28,7 +28,8 @@ CASE_STATE = ProblemKind(
     Text(en="Not possible in this state", fr="Impossible dans cet état"),
     Text(
         en="The case is in the state '{state}', which does not allow this. Read the case again and go on from there.",
-        fr="Le cas est dans l'état « {state} », qui ne permet pas cela. Relisez le cas et reprenez à partir de là.",
+        fr="Le cas est dans l'état «\u00a0{state}\u00a0», qui ne permet pas cela. Relisez le cas et reprenez à "
+        "partir de là.",
     ),
 )
 CASE_NOT_PUBLISHED = ProblemKind(
@@ -37,7 +38,7 @@ CASE_NOT_PUBLISHED = ProblemKind(
     Text(en="Not published", fr="Cas non publié"),
     Text(
         en="Comments are possible once the case is published. It is in the state '{state}'.",
-        fr="Les commentaires sont possibles après la publication du cas. Il est dans l'état « {state} ».",
+        fr="Les commentaires sont possibles après la publication du cas. Il est dans l'état «\u00a0{state}\u00a0».",
     ),
 )
 COMMENTS_CLOSED = ProblemKind(
@@ -139,7 +140,7 @@ CONSENT_TEXT_OUTDATED = ProblemKind(
         "current text, then submit; or leave out the clinical boxes so that the face is covered.",
         fr="Les images de picture_ids laissent visible une partie d'un visage, et le texte que le patient a signé dit "
         "que les visages sont couverts. Demandez un nouveau consentement (POST …/consent-requests), qui montre ces "
-        "images et le texte actuel, puis soumettez ; ou retirez les zones cliniques pour recouvrir le visage.",
+        "images et le texte actuel, puis soumettez\u00a0; ou retirez les zones cliniques pour recouvrir le visage.",
     ),
 )
 MARKS_UNANSWERED = ProblemKind(
@@ -150,7 +151,7 @@ MARKS_UNANSWERED = ProblemKind(
         en="Say of each picture listed in picture_ids whether it shows a tattoo, a scar, jewellery or a birthmark: "
         "none, covered, or left with a reason (marks, in words at GET /questions). Then submit again.",
         fr="Dites de chaque image de picture_ids si elle montre un tatouage, une cicatrice, un bijou ou une tache de "
-        "naissance : none, covered, ou left avec une raison (marks, en mots sous GET /questions). Puis soumettez "
+        "naissance\u00a0: none, covered, ou left avec une raison (marks, en mots sous GET /questions). Puis soumettez "
         "de nouveau.",
     ),
 )
@@ -161,7 +162,8 @@ CONSENT_NOT_ACCEPTABLE = ProblemKind(
     Text(
         en="The consent cannot be recorded ({reason}). It needs the purpose 'publication', purposes that were offered, "
         "the text of the request, a duration of 1 to 10 years, and dates that are not to come.",
-        fr="Le consentement ne peut pas être enregistré ({reason}). Il faut l'usage « publication », des usages qui "
+        fr="Le consentement ne peut pas être enregistré ({reason}). Il faut l'usage «\u00a0publication\u00a0», des "
+        "usages qui "
         "ont été proposés, le texte de la demande, une durée de 1 à 10 ans, et des dates qui ne sont pas à venir.",
     ),
 )
@@ -178,8 +180,8 @@ PICTURE_TYPE = ProblemKind(
     Text(
         en="By its content the file is none of {supported}. Export the picture in one of these; its name plays "
         "no part.",
-        fr="D'après son contenu, le fichier n'est d'aucun de ces types : {supported}. Exportez l'image dans l'un "
-        "d'eux ; son nom ne joue aucun rôle.",
+        fr="D'après son contenu, le fichier n'est d'aucun de ces types\u00a0: {supported}. Exportez l'image dans l'un "
+        "d'eux\u00a0; son nom ne joue aucun rôle.",
     ),
 )
 PICTURE_UNREADABLE = ProblemKind(
@@ -199,7 +201,7 @@ PICTURE_PIXELS = ProblemKind(
     Text(
         en="A picture may have {limit_pixels} pixels in all and {limit_side} a side; this one has more. "
         "Make it smaller.",
-        fr="Une image peut avoir {limit_pixels} pixels au total et {limit_side} par côté ; celle-ci en a plus. "
+        fr="Une image peut avoir {limit_pixels} pixels au total et {limit_side} par côté\u00a0; celle-ci en a plus. "
         "Réduisez-la.",
     ),
 )
@@ -209,7 +211,8 @@ PICTURE_FRAMES = ProblemKind(
     Text(en="Too many frames", fr="Trop de vues"),
     Text(
         en="The file has {frames} frames; at most {limit_frames} are taken. Choose those that matter.",
-        fr="Le fichier contient {frames} vues ; au plus {limit_frames} sont acceptées. Choisissez celles qui comptent.",
+        fr="Le fichier contient {frames} vues\u00a0; au plus {limit_frames} sont acceptées. Choisissez celles "
+        "qui comptent.",
     ),
 )
 UPLOADS_BUSY = ProblemKind(
@@ -236,7 +239,7 @@ KEY_INVALID = ProblemKind(
     Text(en="The Idempotency-Key is not valid", fr="Idempotency-Key non valable"),
     Text(
         en="Send 1 to 128 letters, digits or . _ : - as Idempotency-Key, a new one for each request you make.",
-        fr="Envoyez de 1 à 128 lettres, chiffres ou . _ : - comme Idempotency-Key, une nouvelle par demande.",
+        fr="Envoyez de 1 à 128 lettres, chiffres ou . _\u00a0: - comme Idempotency-Key, une nouvelle par demande.",
     ),
 )
 KEY_REUSED = ProblemKind(

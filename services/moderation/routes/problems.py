@@ -64,7 +64,7 @@ CASE_WITHDRAWN = ProblemKind(
     Text(en="The case was withdrawn", fr="Le cas a été retiré"),
     Text(
         en="The author withdrew this case; there is nothing left to decide. Take another one from the queue.",
-        fr="L'auteur a retiré ce cas ; il n'y a plus rien à décider. Prenez-en un autre dans la file.",
+        fr="L'auteur a retiré ce cas\u00a0; il n'y a plus rien à décider. Prenez-en un autre dans la file.",
     ),
 )
 CASE_NOT_WAITING = ProblemKind(
@@ -73,7 +73,7 @@ CASE_NOT_WAITING = ProblemKind(
     Text(en="The case is already decided", fr="Le cas est déjà décidé"),
     Text(
         en="This case is no longer waiting for a decision (state: {state}). Take another one from the queue.",
-        fr="Ce cas n'attend plus de décision (état : {state}). Prenez-en un autre dans la file.",
+        fr="Ce cas n'attend plus de décision (état\u00a0: {state}). Prenez-en un autre dans la file.",
     ),
 )
 OWN_CASE = ProblemKind(
@@ -100,7 +100,7 @@ CLAIM_NEEDED = ProblemKind(
     Text(en="You do not hold this case", fr="Vous ne détenez pas ce cas"),
     Text(
         en="Your claim has run out or was never taken. Claim the case again; pictures must then be looked at anew.",
-        fr="Votre prise en charge a expiré ou n'a jamais eu lieu. Prenez le cas à nouveau ; il faudra revoir les "
+        fr="Votre prise en charge a expiré ou n'a jamais eu lieu. Prenez le cas à nouveau\u00a0; il faudra revoir les "
         "images.",
     ),
 )
@@ -137,7 +137,7 @@ PICTURE_UNREADABLE = ProblemKind(
     Text(en="The picture could not be read", fr="L'image n'a pas pu être lue"),
     Text(
         en="There is nothing of this picture to see, so it can only be withheld.",
-        fr="Il n'y a rien à voir de cette image : elle ne peut être qu'écartée.",
+        fr="Il n'y a rien à voir de cette image\u00a0: elle ne peut être qu'écartée.",
     ),
 )
 PICTURE_NOT_SEEN = ProblemKind(
@@ -156,8 +156,9 @@ PROPOSALS_UNANSWERED = ProblemKind(
     Text(
         en="For each place listed in proposals (frame, number of the proposal): cover it by new boxes, or send the "
         "decision with an answer for it: covered, or left with a reason from GET /questions.",
-        fr="Pour chaque endroit de proposals (vue, numéro de la proposition) : recouvrez-le par de nouvelles zones, ou "
-        "envoyez la décision avec une réponse : covered, ou left avec une raison de GET /questions.",
+        fr="Pour chaque endroit de proposals (vue, numéro de la proposition)\u00a0: recouvrez-le par de "
+        "nouvelles zones, ou "
+        "envoyez la décision avec une réponse\u00a0: covered, ou left avec une raison de GET /questions.",
     ),
 )
 PROPOSAL_NOT_COVERED = ProblemKind(
@@ -179,8 +180,8 @@ MARKS_UNANSWERED = ProblemKind(
     Text(
         en="Say whether the picture shows a tattoo, a scar, jewellery or a birthmark: send the decision with marks: "
         "none, covered, or left with reasons (in words at GET /questions).",
-        fr="Dites si l'image montre un tatouage, une cicatrice, un bijou ou une tache de naissance : envoyez la "
-        "décision avec marks : none, covered, ou left avec des raisons (en mots sous GET /questions).",
+        fr="Dites si l'image montre un tatouage, une cicatrice, un bijou ou une tache de naissance\u00a0: envoyez la "
+        "décision avec marks\u00a0: none, covered, ou left avec des raisons (en mots sous GET /questions).",
     ),
 )
 SECOND_MODERATOR_NEEDED = ProblemKind(
@@ -191,7 +192,7 @@ SECOND_MODERATOR_NEEDED = ProblemKind(
         en="You have approved this case. A picture of it shows a face or part of one, so a second moderator has to "
         "approve it too. Take another case from the queue, or take your approval back "
         "(DELETE /cases/{case_id}/approval).",
-        fr="Vous avez approuvé ce cas. Une de ses images montre un visage ou une partie d'un visage : un deuxième "
+        fr="Vous avez approuvé ce cas. Une de ses images montre un visage ou une partie d'un visage\u00a0: un deuxième "
         "modérateur doit aussi l'approuver. Prenez un autre cas dans la file, ou retirez votre approbation "
         "(DELETE /cases/{case_id}/approval).",
     ),
@@ -203,7 +204,8 @@ NO_FIRST_APPROVAL = ProblemKind(
     Text(
         en="No first approval of yours is waiting for a second moderator on this case: you gave none, it was taken "
         "back, or a picture has changed since. Claim the case if you want to decide.",
-        fr="Aucune première approbation de votre part n'attend un deuxième modérateur pour ce cas : vous n'en avez pas "
+        fr="Aucune première approbation de votre part n'attend un deuxième modérateur pour ce cas\u00a0: vous "
+        "n'en avez pas "
         "donné, elle a été retirée, ou une image a changé depuis. Prenez le cas en charge si vous voulez décider.",
     ),
 )
@@ -251,7 +253,7 @@ SHOWS_MORE = ProblemKind(
         en="Something is open here that was covered in the picture which the patient saw. Have it covered again, "
         "withhold the picture, or send the case back: the author can draw anew and ask the patient.",
         fr="Une partie recouverte sur l'image que le patient a vue ne l'est plus. Faites-la recouvrir, écartez "
-        "l'image, ou renvoyez le cas : l'auteur peut redessiner et interroger le patient.",
+        "l'image, ou renvoyez le cas\u00a0: l'auteur peut redessiner et interroger le patient.",
     ),
 )
 CONSENT_ENDED = ProblemKind(
@@ -269,7 +271,8 @@ CONTENT_GONE = ProblemKind(
     Text(en="The content is not there", fr="Le contenu est absent"),
     Text(
         en="The store has no such object; the case may be being withdrawn. Read the case again in a few seconds.",
-        fr="L'objet n'existe pas ; le cas est peut-être en cours de retrait. Relisez le cas dans quelques secondes.",
+        fr="L'objet n'existe pas\u00a0; le cas est peut-être en cours de retrait. Relisez le cas dans quelques "
+        "secondes.",
     ),
 )
 CONTENT_BROKEN = ProblemKind(
@@ -278,7 +281,7 @@ CONTENT_BROKEN = ProblemKind(
     Text(en="The content cannot be trusted", fr="Le contenu n'est pas fiable"),
     Text(
         en="What the store holds is not what the redactor or the author wrote. Tell the operators; do not decide.",
-        fr="Ce que contient le stockage n'est pas ce qui a été écrit. Prévenez les opérateurs ; ne décidez pas.",
+        fr="Ce que contient le stockage n'est pas ce qui a été écrit. Prévenez les opérateurs\u00a0; ne décidez pas.",
     ),
 )
 CURSOR_MALFORMED = ProblemKind(
