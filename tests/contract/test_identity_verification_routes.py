@@ -141,6 +141,17 @@ async def test_trying_numbers_gets_slow_for_a_member(house: VerificationHouse) -
     assert (await asked(house, await house.member(), **form(new_number()))).status_code == 422
 
 
+async def test_an_own_match_again_gives_no_new_tries(house: VerificationHouse) -> None:
+    member, own = await house.member(), new_number()
+    house.register.add(own)
+    assert (await asked(house, member, **form(own))).status_code == 200
+    tried = 0
+    while (await asked(house, member, **form(new_number()))).status_code == 422:
+        tried += 1
+        await asked(house, member, **form(own))
+    assert tried < 6
+
+
 async def test_trying_names_for_a_number_gets_slow_for_everybody_and_a_match_ends_it(house: VerificationHouse) -> None:
     number = new_number()
     house.register.add(number)

@@ -229,6 +229,7 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
         if wait_s:
             raise too_many(wait_s)
         name = CivilName(asked.family_name, asked.given_name)
+        first_match = account.verified_at is None
         try:
             account = await desk.matching.verify(account, number, name, asked.profession)
         except RegistryAway as away:
@@ -247,7 +248,8 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
         except MoveRefused as error:
             raise ACCOUNT_SUSPENDED() from error
         else:
-            await desk.attempts.forgive(brakes)
+            if first_match:  # who is verified already could else take turns between a guess and their own number
+                await desk.attempts.forgive(brakes)
         return await desk.shown(account)
 
     return router
