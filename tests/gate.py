@@ -18,6 +18,7 @@ from services.feed.domain import CaseEntry, Fold, Standing
 from services.feed.store import Reader
 from services.ingest.domain.case import Case
 from services.ingest.domain.consent import Purpose, TextHashes
+from services.ingest.domain.consent_request import RequestState
 from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import Refused
 from services.ingest.domain.signers import LegalGround, OwnView, Subject, View, ViewNote
@@ -69,6 +70,7 @@ BOXES: Mapping[str, FrameBoxes] = {
     "more": FrameBoxes(frame=0, boxes=(FACE, NAME, HAND)),
     "eye": FrameBoxes(frame=0, boxes=(FACE, NAME), clinical=(EYE,)),
     "no name": FrameBoxes(frame=0, boxes=(FACE,)),
+    "face by hand": FrameBoxes(frame=0, boxes=(Region(kind=RegionKind.MANUAL, box=FACE.box), NAME)),
     "no face": FrameBoxes(frame=0, boxes=(NAME,)),
     "nothing": FrameBoxes(frame=0),
 }
@@ -98,6 +100,11 @@ class Painted:
 
     regions: tuple[Region, ...]
     clinical: tuple[Box, ...]
+
+    @property
+    def face_covered(self) -> bool:
+        """Whether the face's own box is covered, by the machine's paint or by a box drawn on it by hand."""
+        return any(region.box == FACE.box for region in self.regions)
 
     @property
     def places(self) -> set[tuple[RegionKind, Box]]:
@@ -152,7 +159,8 @@ class World:
         self.informed_on: date | None = None
         self.signing: dict[str, Any] = {}
         self.signed: list[Signed] = []
-        self.submitted: dict[int, int] = {}
+        self.said_no = 0  # what was signed before this place in `signed` counts for nothing any more
+        self.submitted: dict[int, tuple[int, int]] = {}
         self.looked: dict[str, Looked] = {}
         self.approvals: dict[str, dict[str, int]] = {}
         self.published: dict[int, list[str]] = {}
@@ -230,6 +238,8 @@ class World:
 
         if not self.on_case(act):
             return False
+        if objects and own is not None:
+            self.said_no = len(self.signed)
         self.signing = {
             "audience": audience,
             "specialty": self.case.specialty,
@@ -272,12 +282,22 @@ class World:
             )
         return True
 
+    def decline(self) -> bool:
+        """Somebody who was asked says no: it ends what was agreed to before as well."""
+        asked = self.case.consent_request
+        if asked is None or not self.on_case(
+            lambda case: case.close_request(asked.request_id, RequestState.DECLINED, self.now)
+        ):
+            return False
+        self.said_no = len(self.signed)
+        return True
+
     def submit(self) -> bool:
         marks = {p.picture_id: Marks(answer=MarkAnswer.NONE) for p in self.case.pictures if p.marks_asked}
         if not self.on_case(lambda case: case.submit(TEXTS, self.now, marks)):
             return False
         assert self.case.submitted_version is not None
-        self.submitted[self.case.submitted_version] = len(self.signed)
+        self.submitted[self.case.submitted_version] = self.said_no, len(self.signed)
         return True
 
     def withdraw(self, cause: WithdrawalCause) -> bool:
@@ -507,7 +527,7 @@ class World:
             return "nobody approved this submission"
         if not pictures and QuestionKind(document["kind"]) in NO_PATIENT:
             return None if profession else "not a professional"
-        known = self.signed[: self.submitted[version]]
+        known = self.signed[slice(*self.submitted[version])]
         if not known:
             return "nobody signed"
         consent = known[-1]
@@ -557,7 +577,7 @@ class World:
             if not set(last) & who:
                 return f"who approved had not been shown revision {revision} of {picture_id}"
             painted = self.painted[picture_id, revision]
-            face = painted.clinical or (FACE.kind, FACE.box) not in painted.places
+            face = painted.clinical or not painted.face_covered
             if face and len(who) < 2:
                 return f"{picture_id} shows a part of a face, and only {who} approved revision {revision}"
         return None
@@ -614,7 +634,7 @@ def _answer(picture_id: str, revision: int, painted: Painted) -> CaseRedacted:
         height=SIDE,
         regions=painted.regions,
         # The second look sees the face wherever it is not covered.
-        residual=() if (FACE.kind, FACE.box) in painted.places else (FACE,),
+        residual=() if painted.face_covered else (FACE,),
         clinical=painted.clinical,
         renditions=renditions,
     )

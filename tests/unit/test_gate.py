@@ -19,6 +19,7 @@ from services.feed.domain import Fold
 from services.feed.store import Reader, pages
 from services.ingest.domain.case import Case
 from services.ingest.domain.consent import Consent
+from services.ingest.domain.consenting import CaseWithConsent
 from services.ingest.domain.signers import Subject
 from services.moderation.domain import Review
 from services.moderation.domain import review as review_rules
@@ -121,9 +122,12 @@ class Life(RuleBasedStateMachine):
         for number, publication, days_ago in signs:
             self.world.sign(number, publication=publication, days_ago=days_ago)
 
-    @rule(number=numbers, publication=st.booleans())
-    def one_more_signature(self, number: int, publication: bool) -> None:
-        self.world.sign(number, publication=publication)
+    @rule(number=numbers, publication=st.booleans(), says_no=st.sampled_from([False, False, True]))
+    def one_more_answer(self, number: int, publication: bool, says_no: bool) -> None:
+        if says_no:
+            self.world.decline()
+        else:
+            self.world.sign(number, publication=publication)
 
     @rule(
         step=st.sampled_from(MODERATORS_STEPS),
@@ -332,6 +336,7 @@ def _never(*_: object, **__: object) -> bool:
 BREAKS: dict[str, list[tuple[object, str, object]]] = {
     "a case is submitted without a consent": [(Case, "consent_problem", _forget)],
     "a consent covers whatever is there": [(Consent, "problem", _forget)],
+    "a no is not heeded": [(CaseWithConsent, "_heed", _forget)],
     "the feed forgets the last day": [(pages, "_today", lambda: "2026-01-01")],
     "the feed shows a case to everybody": [(feed_domain, "tags_of_case", lambda *_: ("professional", "student"))],
     "the feed forgets a withdrawal": [(Fold, "_case_withdrawn", _forget)],
