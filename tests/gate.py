@@ -106,6 +106,14 @@ class Painted:
         """Whether the face's own box is covered, by the machine's paint or by a box drawn on it by hand."""
         return any(region.box == FACE.box for region in self.regions)
 
+    def covers(self, other: "Painted") -> bool:
+        """Whether everything that `other` covers is covered here: by the same kind, which has the same margin. A box
+        drawn by hand has none, so any paint on its place does, as long as that has no opening."""
+        by_hand = {place for place in other.places if place[0] is RegionKind.MANUAL}
+        here = {box for _, box in self.places} if not self.clinical else set()
+        left = other.places - self.places
+        return left <= by_hand and all(box in here for _, box in left)
+
     @property
     def places(self) -> set[tuple[RegionKind, Box]]:
         """What is covered, whoever drew it."""
@@ -291,6 +299,13 @@ class World:
             return False
         self.said_no = len(self.signed)
         return True
+
+    def take_back_the_question(self) -> bool:
+        """The author asks no longer; what was said before stays said."""
+        asked = self.case.consent_request
+        return asked is not None and self.on_case(
+            lambda case: case.close_request(asked.request_id, RequestState.CANCELLED, self.now)
+        )
 
     def submit(self) -> bool:
         marks = {p.picture_id: Marks(answer=MarkAnswer.NONE) for p in self.case.pictures if p.marks_asked}
@@ -563,7 +578,7 @@ class World:
             agreed, painted = consent.seen[picture_id]
             now = self.painted[picture_id, revision]
             # A moderator may have had more painted; that shows nothing which the patient has not seen.
-            if revision != agreed and not (painted.places <= now.places and set(now.clinical) <= set(painted.clinical)):
+            if revision != agreed and not (now.covers(painted) and set(now.clinical) <= set(painted.clinical)):
                 return f"the patient saw revision {agreed} of {picture_id}, and {revision} shows more"
             if revision < agreed:
                 return f"an older revision of {picture_id} than the patient saw"

@@ -177,10 +177,22 @@ class Life(RuleBasedStateMachine):
         if self.world.counter % 3 == 0:  # else most lives are short
             self.world.withdraw(cause)
 
-    @rule(audience=audiences, subject=subjects, years=st.integers(1, 2))
-    def the_usual_way_to_the_moderators(self, audience: Audience, subject: Subject, years: int) -> None:
+    @rule(
+        audience=audiences,
+        subject=subjects,
+        years=st.integers(1, 2),
+        says_no_after=st.sampled_from([False, False, False, True]),
+    )
+    def the_usual_way_to_the_moderators(
+        self, audience: Audience, subject: Subject, years: int, says_no_after: bool
+    ) -> None:
         prepare(self.world)
         consent(self.world, audience, subject, years)
+        if says_no_after:
+            self.world.ask(subject, audience, years)
+            self.world.decline()
+            self.world.ask(subject, audience, years)
+            self.world.take_back_the_question()
         self.world.submit()
 
     @rule(moderator=moderators, painted_again=st.none() | boxes)
