@@ -20,7 +20,6 @@ from tests.registry_servers import KEY, Annuaire, Professional
 from tests.served import served
 
 ROUNDS = 7
-SERVICES = ("identity", "ingest", "redactor", "moderation", "feed")
 
 
 async def run() -> Result:
@@ -37,7 +36,10 @@ def _run() -> Result:
             "IDENTITY_ANNUAIRE_URL": f"{address}/fhir/v2",
             "IDENTITY_ANNUAIRE_KEY": KEY,
         }
-        with harness.own_platform(*SERVICES, identity=registry) as platform:
+        with harness.own_platform() as platform:
+            platform.start(services=True)
+            platform.stop_service("identity")
+            platform.start_service("identity", **registry)
             case_id = _a_published_question(platform)
             rounds = [_joined(platform, number, case_id) for number in numbers][1:]
     seconds = [taken for taken, _, _ in rounds]
