@@ -94,7 +94,7 @@ def test_a_second_run_keeps_the_data_and_ctrl_c_stops_only_what_it_started(first
         assert len(cases) == 2, "the case of the first run is still there"
         assert httpx.get(gateway, trust_env=False).status_code == httpx.codes.OK
         run.send_signal(signal.SIGINT)
-        run.wait(120)
+        run.wait(300)
         wait_until("all of it to end", lambda: not any(psutil.pid_exists(pid) for pid in pids), within_s=30)
         assert bystander.poll() is None
     finally:

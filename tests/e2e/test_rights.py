@@ -35,6 +35,8 @@ OPEN_TO_ALL = {
         "POST /confirm-address",
         "GET /reset-password",
         "POST /reset-password",
+        # The way back from Pro Santé Connect: the state and the browser's cookie are the permission.
+        "GET /verifications/psc/callback",
         # Keys and words that every front end needs.
         "GET /.well-known/jwks.json",
         "GET /skills",
