@@ -9,6 +9,7 @@ import statistics
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from benchmarks import harness
 from benchmarks.harness import Result, Row, median_row
@@ -31,7 +32,7 @@ def _run() -> Result:
     numbers = [f"99{number:09d}" for number in range(ROUNDS + 1)]
     annuaire.add(*(Professional(number, "DUPONT", ("ANNE",)) for number in numbers))
     with served(annuaire.app) as address:
-        registry = {
+        registry: dict[str, Any] = {
             "IDENTITY_REGISTRY_RPPS": "annuaire",
             "IDENTITY_ANNUAIRE_URL": f"{address}/fhir/v2",
             "IDENTITY_ANNUAIRE_KEY": KEY,
