@@ -203,7 +203,11 @@ async def test_address_and_pseudonym_are_free_again(village: Village) -> None:
     await leave(member)
     village.clock[0] = NOW + GRACE
     await village.departures.finish(member.id)
-    await village.accounts.add(replace(member.account, member_id=str(uuid.uuid4())))
+    again = replace(member.account, member_id=str(uuid.uuid4()))
+    await village.accounts.add(again)
+    found = await village.accounts.by_email(again.email)
+    assert found is not None
+    assert found.member_id == again.member_id
 
 
 async def test_what_comes_late_goes_too(village: Village) -> None:
