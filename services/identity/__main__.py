@@ -245,7 +245,9 @@ def rotate_keys(
         key_id, signs_from = rotate(path, settings.access_token_ttl_s, lead_s=0 if at_once else LEAD_S)
     except RotationPending as pending:
         stop(f"A rotation is under way: {pending}. Wait for that, or say --at-once.")
-    except (WrongSetting, FileNotFoundError) as error:
+    except FileNotFoundError:
+        stop(f"There is no file {path}. Name the file of signing keys; the service makes it at its first start.")
+    except WrongSetting as error:
         stop(str(error))
     begins = datetime.fromtimestamp(signs_from, UTC).isoformat(timespec="seconds")
     typer.echo(f"{path}: key {key_id} signs from {begins}.")
