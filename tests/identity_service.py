@@ -9,7 +9,7 @@ import httpx
 import pyotp
 
 from services.identity.domain.account import Account
-from services.identity.routes import factors, membership, pages, recovery, sessions
+from services.identity.routes import factors, membership, pages, recovery, sessions, sign_in
 from services.identity.routes.desk import Desk
 from services.identity.settings import Settings
 from services.identity.store.addresses import AddressLetters
@@ -82,7 +82,7 @@ class Identity:
         )
         guard = Guard(self.verifier, session_open=session_open, now=lambda: self.clock.timestamp())
         routers = [module.make_router(desk, guard) for module in (membership, sessions, factors, recovery)]
-        routers.append(pages.make_router(desk))
+        routers += [sign_in.make_router(desk), pages.make_router(desk)]
         self.app = create_app(self.settings, "identity", service="identity", routers=routers)
 
     def now(self) -> datetime:

@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from services.identity.handlers import Handlers
-from services.identity.routes import factors, membership, pages, recovery
+from services.identity.routes import factors, membership, pages, recovery, sign_in
 from services.identity.routes import sessions as session_routes
 from services.identity.routes.contacts import contact_routes
 from services.identity.routes.desk import Desk
@@ -136,6 +136,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         service="identity",
         routers=[
             membership.make_router(desk, guard),
+            sign_in.make_router(desk),
             session_routes.make_router(desk, guard),
             factors.make_router(desk, guard),
             recovery.make_router(desk, guard),

@@ -26,6 +26,7 @@ REFRESH_COOKIE = "consilium_refresh"
 DEVICE_COOKIE = "consilium_device"
 DEVICE_S = 180 * 86_400
 MAX_TOKEN = 128
+BEARER = {"WWW-Authenticate": 'Bearer realm="consilium"'}
 
 TOO_MANY_TRIES = ProblemKind(
     "too-many-tries",

@@ -7,6 +7,7 @@ import json
 import logging
 from typing import Annotated, Any
 
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from webauthn import generate_authentication_options, options_to_json, verify_authentication_response
 from webauthn.helpers import base64url_to_bytes
@@ -19,13 +20,19 @@ from webauthn.helpers.structs import (
 )
 
 from services.identity.domain.account import Account
+from services.identity.domain.brakes import Brake
 from services.identity.domain.factors import TOTP_FIELD, FactorRefused, Factors, Passkey, totp_step
 from services.identity.domain.letters import Letter
 from services.identity.domain.tickets import Purpose
-from services.identity.routes.desk import MAX_TOKEN, Desk
+from services.identity.routes.desk import BEARER, MAX_TOKEN, Desk, too_many
+from shared.auth_problems import TOKEN_REFUSED
+from shared.events import MemberStatus
 from shared.web import ProblemKind, Text, field_error
 
 log = logging.getLogger("identity")
+
+# How sign-ins end: a rise of `refused` is guessing, of `slowed` guessing that goes on; `second` waits for a factor.
+SIGN_INS = Counter("consilium_sign_ins_total", "Tries to sign in, by how they ended", ["outcome"])
 
 CHALLENGE_S = 300
 
@@ -38,6 +45,12 @@ PROOF_REFUSED = ProblemKind(
         fr="Le code, la clé d'accès ou le mot de passe n'a pas été accepté ; un code ne sert qu'une fois. Réessayez "
         "avec un nouveau.",
     ),
+)
+SESSION_ENDED = ProblemKind(
+    "session-ended",
+    401,
+    Text(en="Your session has ended", fr="Votre session est terminée"),
+    Text(en="Please sign in again.", fr="Veuillez vous connecter de nouveau."),
 )
 
 Ticket = Annotated[str, Field(max_length=MAX_TOKEN)]
@@ -86,6 +99,31 @@ class PasskeyOptions(BaseModel):
 
     ticket: str
     options: dict[str, Any]
+
+
+async def prove_second(desk: Desk, account: Account, given: SecondProof, brakes: tuple[Brake, ...]) -> tuple[str, ...]:
+    """Check one proof behind these brakes; what it proves (RFC 8176). Raises problems."""
+    wait_s = await desk.attempts.begin(brakes)
+    if wait_s:
+        SIGN_INS.labels("slowed").inc()
+        await warn_of_failures(desk, account.member_id)
+        raise too_many(wait_s)
+    try:
+        proved = await check_second(desk, account, given)
+    except FactorRefused as refusal:
+        SIGN_INS.labels("refused").inc()
+        log.info("a second factor was refused: %s", refusal, extra={"member_id": account.member_id})
+        raise PROOF_REFUSED(headers=BEARER) from refusal
+    await desk.attempts.forgive(brakes)
+    return proved
+
+
+async def account_of(desk: Desk, member_id: str) -> Account:
+    """The account of whom a ticket, a passkey or a token names. Raises TOKEN_REFUSED where it is none any more."""
+    account = await desk.accounts.by_id(member_id)
+    if account is None or account.status is MemberStatus.LEFT:
+        raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium", error="invalid_token"'})
+    return account
 
 
 async def check_second(desk: Desk, account: Account, given: SecondProof) -> tuple[str, ...]:

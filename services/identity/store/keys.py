@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prometheus_client import Gauge
 
-from shared.auth import ALGORITHM, LEEWAY_S, TOKEN_TYPE
+from shared.auth_tokens import ALGORITHM, LEEWAY_S, TOKEN_TYPE
 from shared.errors import WrongSetting
 
 log = logging.getLogger("identity")
