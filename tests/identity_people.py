@@ -137,6 +137,16 @@ class Villager:
         await self.village.accounts.change(self.id, lambda account: account.suspend("test"))
 
 
+def town() -> str:
+    """A town of one's own, so that a search finds nobody of another test."""
+    return "Bourg " + "".join(chr(ord("a") + int(digit, 16)) for digit in uuid.uuid4().hex[:14])
+
+
+async def befriend(one: Villager, other: Villager) -> None:
+    await one.do("PUT", f"/me/contacts/{other.id}")
+    await other.do("PUT", f"/me/contacts/{one.id}")
+
+
 def slug(answer: httpx.Response) -> str:
     """The kind of problem that an answer tells of."""
     assert answer.headers["content-type"] == "application/problem+json", answer.text

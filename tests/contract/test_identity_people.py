@@ -1,4 +1,4 @@
-"""Profiles, confirmations, the directory, contacts and blocks, over the real MongoDB."""
+"""Profiles, confirmations and the directory, over the real MongoDB."""
 
 import asyncio
 import uuid
@@ -11,7 +11,7 @@ from services.identity.domain.directory import order_of
 from services.identity.store import directory as directory_store
 from services.identity.store.directory import Directory
 from shared.events import Profession, Specialty
-from tests.identity_people import Village, Villager, open_village, slug
+from tests.identity_people import Village, befriend, open_village, slug, town
 
 pytestmark = pytest.mark.platform
 
@@ -20,16 +20,6 @@ pytestmark = pytest.mark.platform
 async def village(platform: Platform) -> AsyncIterator[Village]:
     async with open_village(platform) as made:
         yield made
-
-
-def town() -> str:
-    """A town of one's own, so that a search finds nobody of another test."""
-    return "Bourg " + "".join(chr(ord("a") + int(digit, 16)) for digit in uuid.uuid4().hex[:14])
-
-
-async def befriend(one: Villager, other: Villager) -> None:
-    await one.do("PUT", f"/me/contacts/{other.id}")
-    await other.do("PUT", f"/me/contacts/{one.id}")
 
 
 # -- profiles ----------------------------------------------------------------------------------------------------
@@ -310,113 +300,3 @@ async def test_every_search_goes_by_the_index(village: Village) -> None:
     )
     assert "SORT_MERGE" in str(plan["queryPlanner"]["winningPlan"])
     assert "'stage': 'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
-
-
-# -- contacts and blocks -----------------------------------------------------------------------------------------
-
-
-async def standing(one: Villager, other: Villager) -> str | None:
-    for name in ("contact", "asked", "received"):
-        if other.id in [item["member_id"] for item in (await one.get("/me/contacts", standing=name))["items"]]:
-            return name
-    return None
-
-
-async def test_contacts_are_asked_and_agreed(village: Village) -> None:
-    one, other = await village.person(), await village.person()
-    await one.do("PUT", f"/me/contacts/{other.id}")
-    assert (await standing(one, other), await standing(other, one)) == ("asked", "received")
-    answer = await other.call("PUT", f"/me/contacts/{one.id}")
-    assert answer.json()["standing"] == "contact"
-    assert answer.json()["badge"]["pseudonym"] == one.account.pseudonym
-    assert (await standing(one, other), await standing(other, one)) == ("contact", "contact")
-    await one.do("DELETE", f"/me/contacts/{other.id}")
-    assert (await standing(one, other), await standing(other, one)) == (None, None)
-    answer = await one.call("PUT", f"/me/contacts/{one.id}")
-    assert (answer.status_code, slug(answer)) == (409, "not-yourself")
-
-
-async def test_a_refusal_and_a_block_look_like_waiting(village: Village) -> None:
-    asker, silent, refuser, blocker = [await village.person() for _ in range(4)]
-    await blocker.do("PUT", f"/me/blocks/{asker.id}")
-    answers = {}
-    for other in (silent, refuser, blocker):
-        answers[other.id] = [await asker.call("PUT", f"/me/contacts/{other.id}")]
-    await refuser.do("DELETE", f"/me/contacts/{asker.id}")
-    for other in (silent, refuser, blocker):
-        answers[other.id] += [
-            await asker.call("PUT", f"/me/contacts/{other.id}"),
-            await asker.call("GET", f"/members/{other.id}"),
-        ]
-        assert await standing(asker, other) == "asked"
-    statuses = {other: [answer.status_code for answer in found] for other, found in answers.items()}
-    assert len({tuple(found) for found in statuses.values()}) == 1
-    standings = {found[1].json()["standing"] for found in answers.values()}
-    assert standings == {"asked"}
-    assert await standing(silent, asker) == "received"
-    assert await standing(refuser, asker) is None
-    assert await standing(blocker, asker) is None
-
-
-async def test_a_block_hides_and_says_nothing(village: Village) -> None:
-    owner, other, place = await village.person(), await village.person(), town()
-    await owner.writes(skills=[{"code": "fertility"}], place={"town": place})
-    await other.writes(place={"town": place})
-    await befriend(owner, other)
-    assert await other.finds(town=place, skill="fertility") == [owner.id]
-    shy = await village.person()
-    await owner.do("PUT", f"/me/blocks/{other.id}")
-    await owner.do("PUT", f"/me/blocks/{other.id}")
-    hidden, nothing = await other.get(f"/members/{owner.id}"), await other.get(f"/members/{shy.id}")
-    own = ("member_id", "badge")
-    assert {n: v for n, v in hidden.items() if n not in own} == {n: v for n, v in nothing.items() if n not in own}
-    assert owner.id not in await other.finds(town=place)
-    assert other.id not in await owner.finds(town=place)
-    assert (await standing(other, owner), await standing(owner, other)) == (None, None)
-    answer = await other.call("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
-    assert (answer.status_code, slug(answer)) == (404, "skill-not-shown")
-    assert [one["member_id"] for one in (await owner.get("/me/blocks"))["items"]] == [other.id]
-    answer = await owner.call("PUT", f"/me/contacts/{other.id}")
-    assert (answer.status_code, slug(answer)) == (409, "unblock-first")
-    await owner.do("DELETE", f"/me/blocks/{other.id}")
-    assert (await owner.get("/me/blocks"))["items"] == []
-    assert owner.id in await other.finds(town=place)
-
-
-async def test_each_change_of_the_list_is_told_whole(village: Village) -> None:
-    owner, one, other = [await village.person() for _ in range(3)]
-    for method, who in (("PUT", one), ("PUT", one), ("PUT", other), ("DELETE", one), ("DELETE", one)):
-        await owner.do(method, f"/me/blocks/{who.id}")
-    told = await village.told_of_blocks(owner.id)
-    assert [(event.version, event.blocked) for event in told] == [
-        (1, (one.id,)),
-        (2, (one.id, other.id)),
-        (3, (other.id,)),
-    ]
-    answer = await owner.call("PUT", f"/me/blocks/{owner.id}")
-    assert (answer.status_code, slug(answer)) == (409, "not-yourself")
-    assert (await owner.call("PUT", "/me/blocks/nobody")).status_code == 404
-
-
-async def test_blocks_at_the_same_moment_are_all_kept(village: Village) -> None:
-    owner = await village.person()
-    others = [await village.person() for _ in range(4)]
-    await asyncio.gather(*(owner.do("PUT", f"/me/blocks/{other.id}") for other in others))
-    told = await village.told_of_blocks(owner.id)
-    assert [event.version for event in told] == [1, 2, 3, 4]
-    assert set(told[-1].blocked) == {other.id for other in others}
-
-
-async def test_suggestions_share_specialty_and_town(village: Village) -> None:
-    place, elsewhere = town(), town()
-    me = await village.person(specialty=Specialty.FORENSIC_MEDICINE)
-    await me.writes(place={"town": place}, visibility={})
-    near, far, known, unlike = [await village.person(specialty=Specialty.FORENSIC_MEDICINE) for _ in range(3)] + [
-        await village.person(specialty=Specialty.UROLOGY)
-    ]
-    for member, where in ((near, place), (far, elsewhere), (known, place), (unlike, place)):
-        await member.writes(place={"town": where})
-    await me.do("PUT", f"/me/contacts/{known.id}")
-    found = [card["member_id"] for card in (await me.get("/me/contacts/suggestions"))["items"]]
-    assert found[0] == near.id
-    assert not {known.id, unlike.id, me.id} & set(found)

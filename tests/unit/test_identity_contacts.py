@@ -44,9 +44,29 @@ def test_one_may_ask_again_after_a_while() -> None:
     assert again.standing("b") is Standing.RECEIVED
 
 
-def test_who_refused_may_ask_and_the_other_decides() -> None:
-    tie = ask(refused(), "b", "a", LATER)
-    assert (tie.state, tie.asked_by) == (TieState.ASKED, "b")
+def test_since_when_a_request_waits_does_not_tell_what_became_of_it() -> None:
+    much_later = LATER + ASK_AGAIN_AFTER
+    for tie in (asked(), refused(), ask(refused(), "a", "b", LATER), ask(refused(), "a", "b", much_later)):
+        assert (tie.standing("a"), tie.since("a")) == (Standing.ASKED, NOW)
+    assert ask(refused(), "a", "b", much_later).since("b") == much_later
+    assert contact().since("a") == contact().since("b") == LATER
+
+
+def test_taking_back_and_asking_again_gets_around_no_refusal() -> None:
+    for taken_back in (end(refused(), "a", LATER), cut(refused(), "a")):
+        assert taken_back is not None
+        assert (taken_back.standing("a"), taken_back.standing("b")) == (None, None)
+        again = ask(taken_back, "a", "b", LATER + timedelta(days=1))
+        assert (again.standing("a"), again.since("a")) == (Standing.ASKED, LATER + timedelta(days=1))
+        assert again.standing("b") is None
+        assert ask(again, "a", "b", LATER + ASK_AGAIN_AFTER).standing("b") is Standing.RECEIVED
+
+
+def test_who_refused_and_thinks_better_of_it_agrees_as_if_it_had_waited() -> None:
+    assert ask(refused(), "b", "a", LATER).state is TieState.CONTACT
+    taken_back = end(refused(), "a", LATER)
+    tie = ask(taken_back, "b", "a", LATER)
+    assert (tie.state, tie.asked_by, tie.standing("a")) == (TieState.ASKED, "b", Standing.RECEIVED)
 
 
 def test_ending_takes_back_or_ends_and_never_lifts_a_refusal() -> None:

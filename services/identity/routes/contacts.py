@@ -85,7 +85,9 @@ def contact_routes(people: People, directory: Directory, guard: Guard) -> APIRou
         ties = await people.contacts.ties(me.member_id, standing)
         accounts = await people.accounts.several(tie.other(me.member_id) for tie in ties)
         found = ((tie, accounts.get(tie.other(me.member_id))) for tie in ties)
-        return ContactList(items=[_contact(tie, other, standing) for tie, other in found if is_peer(other) and other])
+        return ContactList(
+            items=[_contact(tie, other, me.member_id) for tie, other in found if is_peer(other) and other]
+        )
 
     @router.get("/me/contacts/suggestions")
     async def suggestions(me: Me) -> Suggestions:
@@ -112,7 +114,7 @@ def contact_routes(people: People, directory: Directory, guard: Guard) -> APIRou
             raise UNBLOCK_FIRST() from error
         except TooMany as error:
             raise LIST_FULL(limit=error.limit) from error
-        return _contact(tie, other, tie.standing(me.member_id) or Standing.ASKED)
+        return _contact(tie, other, me.member_id)
 
     @router.delete("/me/contacts/{member_id}", status_code=204)
     async def end(member_id: MemberId, me: Me) -> Response:
@@ -173,8 +175,10 @@ async def _alike(people: People, me: Principal) -> list[list[Need]]:
     return [alike + town, alike] if alike else [town]
 
 
-def _contact(tie: Tie, other: Account, standing: Standing) -> Contact:
-    return Contact(member_id=other.member_id, badge=Badge.of(other), standing=standing, since=tie.at)
+def _contact(tie: Tie, other: Account, me: str) -> Contact:
+    standing = tie.standing(me)
+    assert standing is not None, "a tie that is nothing to me is not shown to me"
+    return Contact(member_id=other.member_id, badge=Badge.of(other), standing=standing, since=tie.since(me))
 
 
 def _now() -> datetime:

@@ -146,7 +146,7 @@ async def _files(doorway: Doorway, member_id: str) -> AsyncIterator[tuple[str, b
             found = documents[0] if documents else None
         yield f"{name}.json", await asyncio.to_thread(_json, found)
     contacts = [
-        {"member_id": tie.other(member_id), "standing": standing.value, "since": tie.at}
+        {"member_id": tie.other(member_id), "standing": standing.value, "since": tie.since(member_id)}
         for standing in Standing
         for tie in await people.contacts.ties(member_id, standing)
     ]

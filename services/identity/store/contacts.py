@@ -58,11 +58,12 @@ class Contacts:
         """A member's contacts, or the requests they made or got, newest first; without those whom they blocked."""
         state: Document = {"state": TieState.CONTACT.value}
         if standing is Standing.ASKED:
-            state = {"state": {"$in": [TieState.ASKED.value, TieState.REFUSED.value]}, "asked_by": member_id}
+            state = _open_requests(member_id)
         elif standing is Standing.RECEIVED:
             state = {"state": TieState.ASKED.value, "asked_by": {"$ne": member_id}}
         blocked = set(await self.blocked(member_id))
-        found = [_tie(d) async for d in self._ties.find({"members": member_id, **state}, sort=[("at", -1), ("_id", 1)])]
+        found = [_tie(d) async for d in self._ties.find({"members": member_id, **state}, sort=[("_id", 1)])]
+        found.sort(key=lambda tie: tie.since(member_id), reverse=True)
         return [tie for tie in found if tie.other(member_id) not in blocked]
 
     async def ask(self, me: str, other: str, now: datetime) -> Tie:
@@ -78,7 +79,10 @@ class Contacts:
             if tie.state is TieState.CONTACT:
                 await self._room({"members": me, "state": TieState.CONTACT.value}, MAX_CONTACTS, session)
             else:
-                await self._room({"members": me, "state": tie.state.value, "asked_by": me}, MAX_OPEN_REQUESTS, session)
+                # Only of what is new to the asker, and of all that waits in their eyes: else a full list would tell
+                # which requests were refused.
+                if before is None or before.standing(me) is not Standing.ASKED:
+                    await self._room({"members": me, **_open_requests(me)}, MAX_OPEN_REQUESTS, session)
             await self._keep(tie.id, tie, session)
             return tie
 
@@ -158,6 +162,7 @@ class Contacts:
             "state": tie.state.value,
             "asked_by": tie.asked_by,
             "at": tie.at,
+            "asked_at": tie.asked_at,
         }
         await self._ties.replace_one({"_id": key}, document, upsert=True, session=session)
 
@@ -169,4 +174,10 @@ def _own(found: dict[str, Any], member_id: str) -> list[str]:
 
 def _tie(found: dict[str, Any]) -> Tie:
     first, second = found["members"]
-    return Tie((first, second), TieState(found["state"]), found["asked_by"], found["at"])
+    return Tie((first, second), TieState(found["state"]), found["asked_by"], found["at"], found["asked_at"])
+
+
+def _open_requests(member_id: str) -> Document:
+    """The requests that wait in the eyes of who made them: unanswered, refused and blocked alike."""
+    waiting = {"$in": [TieState.ASKED.value, TieState.REFUSED.value]}
+    return {"state": waiting, "asked_by": member_id, "asked_at": {"$ne": None}}
