@@ -34,7 +34,7 @@ from shared.events import (
     Region,
     RejectOutcome,
 )
-from tests.unit.test_moderation_domain import SEEN, redacted, submitted, unreadable, withdrawn
+from tests.reviews import SEEN, redacted, submitted, unreadable, withdrawn
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 PICTURES = ("p1", "p2")
