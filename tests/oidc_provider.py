@@ -144,7 +144,7 @@ class OidcProvider:
             "iat": now,
             "exp": now + 120,
             "nonce": asked["nonce"],
-            "acr": "eidas1",
+            "acr": "eidas3",  # a card, in published traces, whatever lower level was asked for
             "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
         }
         self.tamper(claims)

@@ -72,6 +72,7 @@ class Settings(SecretKeeperSettings):
     psc_client_id: str = ""
     psc_client_secret: SecretStr = SecretStr("")
     psc_redirect_url: str = "http://127.0.0.1:8080/api/identity/verifications/psc/callback"
+    # The levels of authentication that will do, with a space between. Asked for, and checked in the answer.
     psc_acr_values: str = "eidas1"
     psc_identities: Literal["national", "sandbox"] = "national"
     # A page of the front end to which browsers are sent at the end, with #verified or #<problem>.

@@ -20,6 +20,7 @@ from services.identity.domain.verification import Method, Number
 from services.identity.registries.pro_sante_connect import ProSanteConnect
 from services.identity.routes.verifications_psc import psc_routes
 from services.identity.store.psc_logins import LOGIN_S, PscLogins
+from shared.errors import WrongSetting
 from shared.events import MemberStatus, Profession
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, REALM, Claims, OidcProvider, professional
 from tests.served import served
@@ -51,6 +52,7 @@ class Psc:
         self.provider = provider
         self.ticks = 0.0
         self.identities: Any = "national"
+        self.levels = "eidas1"
         self.done_url = ""
 
     def client(self, member_id: str = "") -> httpx.AsyncClient:
@@ -59,6 +61,7 @@ class Psc:
             CLIENT_ID,
             CLIENT_SECRET,
             CALLBACK,
+            acr_values=self.levels,
             identities=self.identities,
             clock=lambda: self.ticks,
         )
@@ -203,6 +206,41 @@ async def test_an_id_token_that_is_not_for_this_sign_in_is_refused(psc: Psc, tam
     answer = await psc.through(member.member_id)
     assert (answer.status_code, problem(answer)) == (403, "psc-login-failed")
     assert await psc.house.status(member.member_id) is MemberStatus.UNVERIFIED
+
+
+@pytest.mark.parametrize("stated", [None, "", "0", "1", "eidas0", "eidas", "eidas1 eidas3", "urn:low", 3, ["eidas3"]])
+async def test_a_sign_in_of_a_level_that_was_not_asked_for_verifies_nobody(psc: Psc, stated: Any) -> None:
+    psc.provider.tamper = lambda claims: claims.pop("acr") if stated is None else claims.update(acr=stated)
+    member = await psc.house.member()
+    answer = await psc.through(member.member_id)
+    assert (answer.status_code, problem(answer)) == (403, "psc-login-too-weak")
+    assert await psc.house.status(member.member_id) is MemberStatus.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("asked", "stated", "status"),
+    [
+        ("eidas1", "eidas1", 200),
+        ("eidas1", "eidas3", 200),
+        ("eidas2", "eidas1", 403),
+        ("eidas2", "eidas3", 200),
+        ("urn:card urn:app", "urn:app", 200),
+        ("urn:card urn:app", "eidas3", 403),
+    ],
+)
+async def test_a_higher_level_of_eidas_than_asked_for_will_do_and_a_lower_one_will_not(
+    psc: Psc, asked: str, stated: str, status: int
+) -> None:
+    psc.levels = asked
+    psc.provider.tamper = lambda claims: claims.update(acr=stated)
+    answer = await psc.through((await psc.house.member()).member_id)
+    assert answer.status_code == status, answer.text
+    assert psc.provider.asked[0]["acr_values"] == asked
+
+
+def test_a_setting_that_asks_for_no_level_is_refused() -> None:
+    with pytest.raises(WrongSetting, match="PSC_ACR_VALUES"):
+        ProSanteConnect("https://a.example", "client", "secret", CALLBACK, acr_values=" ")
 
 
 @pytest.mark.parametrize("how", ["none", "hs256 with the public key", "another key", "unknown key", "no token", "cut"])

@@ -6,8 +6,9 @@ run against the real service, which gives access to registered services only.
 """
 
 import logging
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -34,11 +35,16 @@ ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 LEEWAY_S: Final = 30
 _METADATA_S = 3600.0
 _REFETCH_S = 10.0
+_EIDAS = re.compile(r"eidas([1-3])")
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
 
 
 class LoginRefused(Exception):
     """What came back proves nothing. The reason is for the log; it quotes no claim."""
+
+
+class LoginTooWeak(Exception):
+    """The person signed in by a weaker means than was asked for, or the ID token does not say by which."""
 
 
 class NotAProfessional(Exception):
@@ -54,7 +60,11 @@ class Professional:
 
 
 class ProSanteConnect:
-    """One client of the service. `identities`: `national` takes RPPS numbers, `sandbox` those of its test bed."""
+    """One client of the service. `identities`: `national` takes RPPS numbers, `sandbox` those of its test bed.
+
+    `acr_values`: the levels of authentication that will do, with a space between; none of them is no choice. Raises
+    WrongSetting.
+    """
 
     def __init__(
         self,
@@ -73,7 +83,9 @@ class ProSanteConnect:
             raise WrongSetting("The issuer of Pro Santé Connect must be an https address.")
         self._client_id = client_id
         self._redirect_url = redirect_url
-        self._acr_values = acr_values
+        self._levels = tuple(acr_values.split())
+        if not self._levels:
+            raise WrongSetting("IDENTITY_PSC_ACR_VALUES names no level of authentication, for example eidas1.")
         self._identities = identities
         self._clock = clock
         self._http = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
@@ -96,7 +108,7 @@ class ProSanteConnect:
                 scope=SCOPE,
                 state=state,
                 nonce=nonce,
-                acr_values=self._acr_values,
+                acr_values=" ".join(self._levels),
                 code_challenge=create_s256_code_challenge(code_verifier),
                 code_challenge_method="S256",
             )
@@ -105,7 +117,7 @@ class ProSanteConnect:
     async def finish(self, *, code: str, nonce: str, code_verifier: str, issuer: str | None = None) -> Professional:
         """Who signed in. `issuer`: what the callback said of itself (RFC 9207), None where it said nothing.
 
-        Raises LoginRefused, NotAProfessional and RegistryAway.
+        Raises LoginRefused, LoginTooWeak, NotAProfessional and RegistryAway.
         """
         if issuer is not None and issuer != self._issuer:
             raise LoginRefused("the answer is another issuer's")
@@ -129,7 +141,7 @@ class ProSanteConnect:
         await self._http.aclose()
 
     async def _subject(self, id_token: str, access_token: str, nonce: str) -> str:
-        """The subject of a valid ID token (OpenID Connect Core, 3.1.3.7). Raises LoginRefused."""
+        """The subject of a valid ID token (OpenID Connect Core, 3.1.3.7). Raises LoginRefused, LoginTooWeak."""
         for fresh in (False, True):
             keys = await self._key_set(fresh=fresh)
             try:
@@ -158,6 +170,8 @@ class ProSanteConnect:
         subject = claims.get("sub")
         if not isinstance(subject, str) or not subject:
             raise LoginRefused("the ID token has no subject")
+        if not reaches(claims.get("acr"), self._levels):
+            raise LoginTooWeak("the ID token states no level of authentication that was asked for")
         return subject
 
     def _professional(self, claims: Mapping[str, Any]) -> Professional:
@@ -239,6 +253,19 @@ class ProSanteConnect:
         if not isinstance(document, dict):
             raise RegistryAway("Pro Santé Connect: an answer that is no object")
         return document
+
+
+def reaches(acr: Any, asked: Sequence[str]) -> bool:
+    """Whether a stated level (`acr`) is one of those asked for, or a higher one of eIDAS.
+
+    `acr_values` is a wish (OpenID Connect Core, 3.1.2.1): a provider may answer with less, and with more. Published
+    traces of Pro Santé Connect show eidas3 for a card.
+    """
+    if not isinstance(acr, str):
+        return False
+    stated = _EIDAS.fullmatch(acr)
+    lowest = [match[1] for one in asked if (match := _EIDAS.fullmatch(one))]
+    return acr in asked or (stated is not None and any(stated[1] >= level for level in lowest))
 
 
 def _safe(url: str) -> bool:

@@ -21,7 +21,7 @@ from services.identity.domain.brakes import Brake
 from services.identity.domain.verification import AnotherPerson, Method, NumberTaken
 from services.identity.registries import RegistryAway
 from services.identity.registries.matching import VERIFICATIONS
-from services.identity.registries.pro_sante_connect import LoginRefused, NotAProfessional, ProSanteConnect
+from services.identity.registries.pro_sante_connect import LoginRefused, LoginTooWeak, NotAProfessional, ProSanteConnect
 from services.identity.routes.desk import too_many
 from services.identity.routes.verifications import (
     NUMBER_IN_USE,
@@ -53,6 +53,17 @@ PSC_LOGIN_FAILED = ProblemKind(
         en="The sign-in was cancelled or its answer could not be accepted. Begin again, or choose another way.",
         fr="La connexion a été annulée, ou sa réponse n'a pas pu être acceptée. Recommencez, ou choisissez un autre "
         "moyen.",
+    ),
+)
+PSC_LOGIN_TOO_WEAK = ProblemKind(
+    "psc-login-too-weak",
+    403,
+    Text(en="Sign in with your card or the e-CPS app", fr="Connectez-vous avec votre carte ou l'application e-CPS"),
+    Text(
+        en="Pro Santé Connect knows you, but does not state that you signed in as strongly as is asked for here. Begin "
+        "again with your CPS card or the e-CPS app, or choose another way.",
+        fr="Pro Santé Connect vous connaît, mais n'atteste pas d'une connexion aussi forte que celle demandée ici. "
+        "Recommencez avec votre carte CPS ou l'application e-CPS, ou choisissez un autre moyen.",
     ),
 )
 NOT_A_PROFESSIONAL = ProblemKind(
@@ -168,7 +179,7 @@ def psc_routes(
             account = await desk.matching.take(
                 account.member_id, found.practitioner, found.name, Method.PRO_SANTE_CONNECT, mine
             )
-        except (LoginRefused, NotAProfessional, NumberTaken, AnotherPerson, MoveRefused) as refusal:
+        except tuple(_REFUSALS) as refusal:
             VERIFICATIONS.labels(Method.PRO_SANTE_CONNECT.value, type(refusal).__name__).inc()
             log.info("not verified by Pro Santé Connect: %s", str(refusal) or type(refusal).__name__, extra=about)
             raise _REFUSALS[type(refusal)]() from refusal
@@ -183,6 +194,7 @@ def psc_routes(
 
 _REFUSALS: dict[type[Exception], ProblemKind] = {
     LoginRefused: PSC_LOGIN_FAILED,
+    LoginTooWeak: PSC_LOGIN_TOO_WEAK,
     NotAProfessional: NOT_A_PROFESSIONAL,
     NumberTaken: NUMBER_IN_USE,
     AnotherPerson: VERIFIED_AS_ANOTHER,
