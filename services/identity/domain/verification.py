@@ -95,6 +95,11 @@ class CivilName:
     family: str
     given: str
 
+    @property
+    def in_one_line(self) -> str:
+        """As it is shown: given name first."""
+        return f"{self.given} {self.family}"
+
     def __repr__(self) -> str:
         return "CivilName(…)"  # names never reach a log by way of a traceback
 

@@ -191,7 +191,10 @@ def profile_routes(people: People, guard: Guard) -> APIRouter:
         name = await people.name(me.member_id)
         profile = new.profile(me.member_id, name, _now())
         await people.profiles.save(profile)
-        return await _own(people, account, profile, name)
+        again = await people.name(me.member_id)
+        if again != name:  # verified anew under another name meanwhile, and what was just saved says the old one
+            await people.profiles.rename(me.member_id, again)
+        return await _own(people, account, profile, again)
 
     @router.get("/members/{member_id}")
     async def member(member_id: MemberId, me: Me) -> ProfileShown:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from services.identity.domain.account import Account, AccountUnknown
+from services.identity.domain.profile import Part, Visibility
 from services.identity.domain.verification import (
     AnotherPerson,
     CivilName,
@@ -92,6 +93,7 @@ class Verifications:
             if number is not None:
                 await self._same_person(before, document, name)
                 await self._make_room(document["number_place"], member_id, session)
+            await self._show(member_id, name, session)  # before the move, with which the directory follows
             moved = await self._accounts.change_within(session, member_id, move)
             new = document | _number_kept(before) if number is None and before else document
             await self._kept.replace_one({"_id": member_id}, new, upsert=True, session=session)
@@ -134,7 +136,7 @@ class Verifications:
     async def civil_name(self, member_id: str) -> str | None:
         """The same as one text, given name first."""
         name = await self.civil_name_of(member_id)
-        return f"{name.given} {name.family}" if name else None
+        return name.in_one_line if name else None
 
     async def forget(self, member_id: str, session: Session | None = None) -> None:
         """Remove number, name and everything else kept of the member: they leave. The number is free again."""
@@ -259,6 +261,12 @@ class Verifications:
             plain = json.loads(await self._sealed.open(before["_id"], CIVIL_NAME, before[CIVIL_NAME]))
             if not same_name(name, (plain["family"],), (plain["given"],)):
                 raise AnotherPerson
+
+    async def _show(self, member_id: str, name: CivilName | None, session: Session) -> None:
+        """Where the profile shows every member a civil name, it shows this one from now on."""
+        shows = {"_id": member_id, f"visibility.{Part.NAME}": Visibility.MEMBERS.value}
+        shown = {"shown_name": name.in_one_line if name else None}
+        await self._mongo.db["profiles"].update_one(shows, {"$set": shown}, session=session)
 
     async def _make_room(self, place: str, member_id: str, session: Session) -> None:
         """A number whose member has left is free; one in use is not."""
