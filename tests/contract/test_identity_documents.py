@@ -1,122 +1,27 @@
-"""Review of proofs over HTTP, on the real database and the real object store."""
+"""Review of proofs over HTTP: who hands in, who looks, who decides."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
 
-import httpx
 import pytest
 
 from deploy.local import Platform
-from services.identity.domain.account import Account
-from services.identity.domain.documents import LEASE, ProofKind
+from services.identity.domain.documents import LEASE
 from services.identity.domain.letters import Letter
 from services.identity.domain.verification import CivilName, Method
-from services.identity.routes.verifications_documents import UploadLimits, document_routes
-from services.identity.routes.verifications_review import review_routes
-from services.identity.store.applications import Applications
-from services.identity.store.proof_eraser import AUDIT, COLLECTION, ProofEraser
-from shared.blobs import CREDENTIALS, BlobMissing, Blobs, BlobsAway
-from shared.events import MemberStatus, Profession, Role
-from shared.keyring import HeldKeys
-from shared.mongo import Mongo
-from shared.sealed import SealedRoom
-from tests.stores import access
-from tests.verification_house import VerificationHouse
+from services.identity.store.proof_eraser import AUDIT
+from shared.blobs import CREDENTIALS
+from shared.events import MemberStatus, Profession
+from tests.review_desk import ACCEPTED, PDF, PNG, Review, open_review, problem
 
 pytestmark = pytest.mark.platform
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"a student card of Anne Dupont" * 20
-PDF = b"%PDF-1.7 a certificate"
-
-
-class Review:
-    """The routes of both sides, and what lies behind them."""
-
-    def __init__(self, house: VerificationHouse, blobs: Blobs) -> None:
-        self.house = house
-        self.blobs = blobs
-        self.room = SealedRoom(blobs, CREDENTIALS, HeldKeys([bytes(32)]))
-        self.eraser = ProofEraser(house.mongo, blobs, self.room, now=lambda: house.now)
-        self.applications = Applications(
-            house.mongo, self.room, house.verifications, house.letters, self.eraser, now=lambda: house.now
-        )
-
-    async def prepare(self) -> None:
-        for name in (COLLECTION, AUDIT, f"{AUDIT}_heads"):
-            await self.house.mongo.db[name].delete_many({})
-        await self.applications.prepare()
-
-    def client(self, account: Account) -> httpx.AsyncClient:
-        limits = UploadLimits(max_bytes=1024 * 1024)
-        return self.house.client(
-            document_routes(self.house.desk, self.applications, self.house.guard, limits),
-            review_routes(self.house.desk, self.applications, self.house.guard, now=lambda: self.house.now),
-            member_id=account.member_id,
-        )
-
-    async def reviewer(self) -> Account:
-        made = await self.house.member(Profession.PHYSICIAN, Role.CREDENTIAL_REVIEWER)
-        return await self.house.accounts.change(made.member_id, lambda found: found.confirm(self.house.now, None))
-
-    async def hand_in(self, account: Account, data: bytes = PNG, kind: str = "student_card") -> httpx.Response:
-        async with self.client(account) as client:
-            return await client.post("/verifications/documents", params={"kind": kind}, content=data)
-
-    async def applied(self, account: Account, *proofs: bytes) -> str:
-        for data in proofs or (PNG,):
-            answer = await self.hand_in(account, data)
-            assert answer.status_code == 201, answer.text
-        return str(answer.json()["application_id"])
-
-    async def act(self, account: Account, method: str, path: str, **json: Any) -> httpx.Response:
-        async with self.client(account) as client:
-            return await client.request(method, f"/verifications/applications{path}", json=json or None)
-
-    async def seen(self, reviewer: Account, application_id: str) -> None:
-        taken = await self.act(reviewer, "POST", f"/{application_id}/claim")
-        assert taken.status_code == 200, taken.text
-        for document in taken.json()["documents"]:
-            answer = await self.act(reviewer, "GET", f"/{application_id}/documents/{document['document_id']}")
-            assert answer.status_code == 200, answer.text
-
-    async def objects(self, application_id: str) -> int:
-        return len(await self.blobs.list_prefix(CREDENTIALS, f"{application_id}/"))
-
-    async def acts(self, application_id: str) -> list[str]:
-        records, flaws = await self.applications.trail_of(application_id)
-        assert flaws == []
-        return [str(record["act"]) for record in records]
-
-
-ACCEPTED: dict[str, Any] = {
-    "outcome": "accepted",
-    "profession": "student",
-    "country": "FR",
-    "family_name": "Dupont",
-    "given_name": "Anne",
-}
 
 
 @pytest.fixture
 async def review(platform: Platform) -> AsyncIterator[Review]:
-    env = platform.service_env("identity")
-    mongo = Mongo(env["IDENTITY_MONGO_URI"], env["IDENTITY_MONGO_DATABASE"])
-    house = VerificationHouse(mongo)
-    await house.prepare()
-    house.now = datetime.now(UTC).replace(microsecond=0)  # as the object store's clock, which ages objects
-    blobs = Blobs(access(platform, "identity"))
-    made = Review(house, blobs)
-    await made.prepare()
-    yield made
-    blobs.close()
-    mongo.close()
-
-
-def problem(answer: httpx.Response) -> str:
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    return str(answer.json()["type"].rpartition(":")[2])
+    async with open_review(platform) as made:
+        yield made
 
 
 async def test_a_student_is_verified_by_a_card_and_the_card_is_erased(review: Review) -> None:
@@ -306,88 +211,6 @@ async def test_a_member_who_is_verified_for_good_hands_nothing_in(review: Review
     account, _ = await review.house.verified()
     answer = await review.hand_in(account)
     assert (answer.status_code, problem(answer)) == (409, "verified-already")
-
-
-async def test_what_is_taken_back_is_erased(review: Review) -> None:
-    applicant, reviewer = await review.house.member(), await review.reviewer()
-    application_id = await review.applied(applicant)
-    await review.act(reviewer, "POST", f"/{application_id}/claim")
-    async with review.client(applicant) as client:
-        assert (await client.delete("/verifications/documents")).status_code == 204
-        assert (await client.delete("/verifications/documents")).status_code == 404
-    assert await review.objects(application_id) == 0
-    answer = await review.act(reviewer, "PUT", f"/{application_id}/decision", **ACCEPTED)
-    assert (answer.status_code, problem(answer)) == (409, "application-ended")
-    assert await review.acts(application_id) == ["handed_in", "claimed", "withdrawn", "erased"]
-
-
-async def test_a_crash_between_decision_and_erasure_is_made_good(
-    review: Review, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    applicant, reviewer = await review.house.member(), await review.reviewer()
-    application_id = await review.applied(applicant)
-    await review.seen(reviewer, application_id)
-
-    async def away(owner_id: str) -> None:
-        raise BlobsAway("the store plays dead")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(review.room, "forget", away)
-        answer = await review.act(reviewer, "PUT", f"/{application_id}/decision", **ACCEPTED)
-    assert answer.status_code == 200
-    assert answer.json()["erased_at"] is None
-    assert await review.objects(application_id) == 2
-    assert await review.house.status(applicant.member_id) is MemberStatus.VERIFIED
-    # Meanwhile the applicant has handed in another proof: erasing the first leaves it.
-    await review.house.accounts.change(applicant.member_id, lambda found: found.lapse())
-    second = await review.applied(applicant)
-    assert await review.eraser.erase_ended() == 1
-    assert await review.eraser.erase_ended() == 0
-    assert await review.objects(application_id) == 0
-    assert await review.objects(second) == 2
-    assert (await review.applications.get(application_id)).erased_at is not None
-
-
-async def test_the_key_goes_first(review: Review, monkeypatch: pytest.MonkeyPatch) -> None:
-    applicant = await review.house.member()
-    application_id = await review.applied(applicant)
-    application = await review.applications.get(application_id)
-
-    async def away(bucket: str, prefix: str) -> int:
-        raise BlobsAway("the store dies after the key")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(review.blobs, "delete_prefix", away)
-        async with review.client(applicant) as client:
-            assert (await client.delete("/verifications/documents")).status_code == 204
-    assert await review.objects(application_id) == 1
-    with pytest.raises(BlobMissing):
-        await review.applications.open(application, application.documents[0].document_id)
-    assert await review.eraser.erase_ended() == 1
-    assert await review.objects(application_id) == 0
-
-
-async def test_an_upload_cut_off_by_a_crash_is_swept_up_later(review: Review) -> None:
-    applicant = await review.house.member()
-    application_id = await review.applied(applicant)
-    await review.room.store("no-application", "d1", PNG, "image/png")
-    await review.room.store(application_id, "no-document", PNG, "image/png")
-    await review.eraser.sweep()
-    assert (await review.objects("no-application"), await review.objects(application_id)) == (2, 3)
-    review.house.now += timedelta(hours=2)
-    await review.eraser.sweep()
-    assert (await review.objects("no-application"), await review.objects(application_id)) == (0, 2)
-
-
-async def test_a_members_leaving_erases_proofs_and_applications(review: Review) -> None:
-    applicant = await review.house.member()
-    application_id = await review.applied(applicant)
-    (held,) = await review.applications.all_of(applicant.member_id)
-    assert (await review.applications.open(held, held.documents[0].document_id))[0] == PNG
-    assert held.documents[0].kind is ProofKind.STUDENT_CARD
-    await review.applications.forget(applicant.member_id)
-    assert await review.objects(application_id) == 0
-    assert await review.applications.all_of(applicant.member_id) == []
 
 
 async def test_an_end_that_cannot_be_and_a_suspended_applicant_are_refused(review: Review) -> None:

@@ -18,6 +18,7 @@ from services.identity.domain.documents import (
     Document,
     ProofKind,
     RefusalReason,
+    ReviewRefused,
     estimated_wait,
 )
 from services.identity.domain.letters import Letter, Mailer
@@ -75,7 +76,8 @@ class Applications:
             application = waiting or Application(str(uuid.uuid4()), member_id, now)
             document = Document(str(uuid.uuid4()), kind, media_type, len(data), now)
             application.add(document, now)  # refused before a byte is kept
-            # The object first: a record never names what is not there. What a crash leaves here is swept up.
+            # The object first: a record never names what is not there. What is refused for sure goes at once. What a
+            # crash leaves, or a commit of which no answer came and that may have gone through, the sweep looks at.
             await self._room.store(application.application_id, document.document_id, data, media_type)
             try:
                 return await self._mongo.transaction(
@@ -84,7 +86,7 @@ class Applications:
             except DuplicateKeyError:
                 # The member's other upload was first: this document belongs into that application.
                 await self._room.forget(application.application_id)
-            except Exception:
+            except ReviewRefused:
                 await self._room.remove(application.application_id, document.document_id)
                 raise
 
