@@ -14,9 +14,13 @@ import httpx
 import pytest
 
 from deploy.local import Platform
+from services.identity.domain.letters import Letter
 from services.identity.domain.verification import CivilName, Method, Number, Verification
 from services.identity.store.leaving import HELD
+from services.identity.store.mails import Mails
 from shared.events import BlocksChanged, MemberStatus
+from shared.keyring import HeldKeys
+from shared.sealed import SealedField
 from tests.identity_people import NOW, Village, Villager, open_village, slug
 
 pytestmark = pytest.mark.platform
@@ -58,7 +62,15 @@ async def full_life(village: Village) -> tuple[Villager, Villager, Villager]:
         {"_id": uuid.uuid4().hex, "member_id": member.id, "state": "waiting", "documents": [{"kind": "diploma"}]}
     )
     await db["verification_requests"].insert_one({"_id": member.id, "registry": "rpps", "state": "waiting"})
+    assert await warned(village, member)
     return member, friend, foe
+
+
+async def warned(village: Village, member: Villager) -> bool:
+    """A letter that goes once only."""
+    mails = Mails(village.mongo, SealedField(HeldKeys([bytes(32)])))
+    facts = {"ends_on": "2026-10-31"}
+    return await mails.enqueue(member.id, Letter.PROOF_ENDING, facts, once=f"proof-ending:{member.id}:2026-10-31:7")
 
 
 async def traces(village: Village, member_id: str) -> dict[str, list[Any]]:
@@ -93,11 +105,12 @@ async def test_the_archive_holds_everything_about_oneself_and_no_secret(village:
     assert set(files) == {
         "README.txt", "accounts.json", "profiles.json", "confirmations_owner.json", "confirmations_by.json",
         "blocks.json", "sessions.json", "tickets.json", "factors.json", "verifications.json",
-        "verification_requests.json", "credential_applications.json", "mails.json", "contacts.json",
+        "verification_requests.json", "credential_applications.json", "mails.json", "mails_once.json", "contacts.json",
     }  # fmt: skip
     assert files["accounts.json"]["email"] == member.account.email
     assert files["profiles.json"]["place"]["town"] == "Bordeaux"
     assert files["contacts.json"][0]["member_id"] == friend.id
+    assert [one["letter"] for one in files["mails_once.json"]] == ["proof_ending"]
     assert files["blocks.json"] == {"blocked": [foe.id]}
     assert files["sessions.json"][0]["device"] == "Firefox, Linux"
     assert files["confirmations_by.json"][0]["owner"] == friend.id
@@ -137,8 +150,8 @@ async def test_who_is_about_to_leave_is_not_met_and_may_stay(village: Village) -
     assert (await friend.call("GET", f"/members/{member.id}")).status_code == 404
     assert (await friend.get("/me/contacts"))["items"] == []
     assert await village.mongo.db["directory"].find_one({"_id": member.id}) is None
-    waiting = village.mongo.db["mails"].find({"member_id": member.id})
-    assert [mail["letter"] for mail in await waiting.to_list(None)] == ["leaving_asked"]
+    waiting = village.mongo.db["mails"].find({"member_id": member.id}, sort=[("written_at", 1)])
+    assert [mail["letter"] for mail in await waiting.to_list(None)] == ["proof_ending", "leaving_asked"]
     village.clock[0] = NOW + GRACE - timedelta(seconds=1)
     assert not await village.departures.finish(member.id)
     await member.do("DELETE", "/me/deletion")
@@ -222,6 +235,16 @@ async def test_what_comes_late_goes_too(village: Village) -> None:
         {"_id": uuid.uuid4().hex, "member_id": member.id, "state": "waiting", "documents": [{"kind": "diploma"}]}
     )
     await village.departures.look_again()
+    assert set(await traces(village, member.id)) == {"former_members", "outbox"}
+
+
+async def test_no_letter_that_goes_once_is_noted_of_who_has_left(village: Village) -> None:
+    """A consent of a case that stays may end a year after its author has left."""
+    member, *_ = await full_life(village)
+    await leave(member)
+    village.clock[0] = NOW + GRACE
+    await village.departures.finish(member.id)
+    assert not await warned(village, member)
     assert set(await traces(village, member.id)) == {"former_members", "outbox"}
 
 

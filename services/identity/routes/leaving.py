@@ -40,8 +40,8 @@ ABOUT = """\
 Consilium: what the service identity holds about one member.
 
 In this archive: account, profile, confirmations of skills, contacts, blocked members, sessions, second factors (without
-their secrets), how the profession was verified, and the proofs that still wait for a decision. Of other people there
-are only the ids of those you are in contact with, have confirmed or have blocked.
+their secrets), how the profession was verified, the proofs that still wait for a decision, and which letters wait or go
+out once only. Of other people there are only the ids of those you are in contact with, have confirmed or have blocked.
 
 Not in it: your password, of which only a hash is kept. Your cases, consents and comments are in the archive of the
 service ingest (GET /api/ingest/me/export). The services feed and moderation keep copies of what these two say of you,
@@ -52,9 +52,9 @@ and nothing else about you; moderators' decisions are kept as the law asks for.
 Consilium : ce que le service identity détient au sujet d'un membre.
 
 Dans cette archive : compte, profil, confirmations de compétences, contacts, membres bloqués, sessions, seconds facteurs
-(sans leurs secrets), vérification de la profession, et justificatifs encore en attente d'une décision. Des autres
-personnes ne figurent que les identifiants de celles avec qui vous êtes en contact, dont vous avez confirmé une
-compétence ou que vous avez bloquées.
+(sans leurs secrets), vérification de la profession, justificatifs encore en attente d'une décision, et courriers en
+attente ou envoyés une seule fois. Des autres personnes ne figurent que les identifiants de celles avec qui vous êtes en
+contact, dont vous avez confirmé une compétence ou que vous avez bloquées.
 
 N'y figure pas : votre mot de passe, dont seule une empreinte est conservée. Vos cas, consentements et commentaires sont
 dans l'archive du service ingest (GET /api/ingest/me/export). Les services feed et moderation conservent des copies de

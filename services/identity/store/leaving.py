@@ -87,6 +87,7 @@ HELD: tuple[Held, ...] = (
     ),
     Held("psc_logins", "member_id"),
     Held("mails", "member_id", ("letter", "written_at")),
+    Held("mails_once", "member_id", ("letter", "at")),
 )  # fmt: skip
 
 ForgetFiles = Callable[[str], Awaitable[None]]

@@ -1,7 +1,8 @@
 """Letters that wait to be sent: an outbox in MongoDB, so that none is lost while the mail server is away.
 
 A row is written together with what it tells of, and deleted once a mail server has accepted the letter. Its facts are
-sealed (a link in them opens an account); who may read the database reads neither them nor the address.
+sealed (a link in them opens an account); who may read the database reads neither them nor the address. Of a letter that
+goes once only, a note of member and kind stays for 400 days (`mails_once`), or until the member leaves.
 """
 
 import json
@@ -47,12 +48,14 @@ class Mails:
         self._mongo = mongo
         self._mails = mongo.db["mails"]
         self._once = mongo.db["mails_once"]
+        self._former = mongo.db["former_members"]
         self._sealed = sealed
         self._now = now
 
     async def prepare(self) -> None:
         """Make the indexes; may be repeated."""
         await self._mails.create_index("due_at", name="due")
+        await self._once.create_index("member_id", name="member")
         await self._once.create_index("at", expireAfterSeconds=ONCE_DAYS * 86_400, name="forget")
 
     async def enqueue(
@@ -66,7 +69,7 @@ class Mails:
     ) -> bool:
 
         async def write(within: Session | None) -> bool:
-            if once is not None and not await self._first(once, within):
+            if once is not None and not await self._first(once, member_id, letter, within):
                 return False
             await self._add(member_id, letter, facts or {}, within)
             return True
@@ -101,11 +104,15 @@ class Mails:
         due_at = self._now() + timedelta(seconds=delay_s)
         await self._mails.update_one({"_id": mail_id}, {"$set": {"due_at": due_at}})
 
-    async def _first(self, once: str, session: Session | None) -> bool:
+    async def _first(self, once: str, member_id: str, letter: Letter, session: Session | None) -> bool:
         # Looked for first: a duplicate key would abort the caller's transaction.
         if await self._once.find_one({"_id": once}, session=session):
             return False
-        await self._once.insert_one({"_id": once, "at": self._now()}, session=session)
+        # Who has left is written to no more: a note of it would be a trace that nobody erases.
+        if await self._former.find_one({"_id": member_id}, {"_id": 1}, session=session):
+            return False
+        note: Document = {"_id": once, "member_id": member_id, "letter": letter.value, "at": self._now()}
+        await self._once.insert_one(note, session=session)
         return True
 
     async def _add(
