@@ -6,10 +6,12 @@ role, and a number is left out.
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from shared.deid.finding import Finding, Kind
 from shared.deid.words import fold, regions, towns
 from shared.events import AgeBand, Timing
+from shared.singling import Part
 from shared.web import Text
 
 TOO_SMALL = frozenset({"BL", "MF", "PM", "WF", "MC", "AG", "DM", "GB-"})
@@ -61,6 +63,45 @@ _SAID: dict[Kind, Text] = {
         fr="Omettez le lien, sauf s'il mène à une publication.",
     ),
 }
+_NO_REGION = Text(en="Leave the place out.", fr="Omettez le lieu.")
+SAID_OF_PARTS: dict[Part, Text] = {
+    Part.RARE: Text(
+        en="Name the group of diseases if the question allows it: “a metabolic disease”.",
+        fr="Nommez la famille de maladies, si la question le permet\u00a0: «\u00a0une maladie métabolique\u00a0».",
+    ),
+    Part.KNOWN: Text(
+        en="Say what matters of the work: “stands all day”, “works outdoors”.",
+        fr="Dites ce qui compte du travail\u00a0: «\u00a0debout toute la journée\u00a0», «\u00a0en extérieur\u00a0».",
+    ),
+    Part.REPORTED: Text(
+        en="Say what it did to the body: “a burn”, “a fall from a height”.",
+        fr="Dites ce qui est arrivé au corps\u00a0: «\u00a0une brûlure\u00a0», «\u00a0une chute de hauteur\u00a0».",
+    ),
+    Part.REGION: Text(en="Name the country, or no place.", fr="Nommez le pays, ou aucun lieu."),
+    Part.WEEKS_AGO: Text(en="Do not say how long ago it was.", fr="Ne dites pas depuis combien de temps."),
+    Part.MONTHS_AGO: Text(en="Do not say how long ago it was.", fr="Ne dites pas depuis combien de temps."),
+    Part.VERY_OLD: Text(
+        en="Leave the age out; “an elderly patient” is enough.",
+        fr="Omettez l'âge\u00a0; «\u00a0un patient âgé\u00a0» suffit.",
+    ),
+    Part.INFANT: Text(
+        en="Leave the age out; “an infant” is enough.", fr="Omettez l'âge\u00a0; «\u00a0un nourrisson\u00a0» suffit."
+    ),
+    Part.AGE_BAND: Text(
+        en="Leave the age out; “a child”, “an adult” is enough.",
+        fr="Omettez l'âge\u00a0; «\u00a0un enfant\u00a0», «\u00a0un adulte\u00a0» suffit.",
+    ),
+    Part.UNCOMMON_SEX: Text(en="Withhold the sex.", fr="Ne communiquez pas le sexe."),
+}
+"""What to say instead of a part that is no finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What says as much, or less, as a fact beside the text. `value` is a code of GET /patient-facts; None: nothing."""
+
+    field: Literal["age_band", "sex", "region", "timing"]
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +120,30 @@ _AGE = re.compile(
 _LAPSE = re.compile(r"(?:depuis|pendant|durant|plus|moins|près|suivi|recul|survie|for|over|after|évolution|cours) de $")
 
 
-def suggestion(finding: Finding, text: str) -> Text:
-    """What to write instead. For a town that is known, the region that it lies in."""
-    if finding.kind is Kind.PLACE:
-        region = region_of(text[finding.start : finding.end])
-        if region is not None:
-            english, french = regions()[region]
-            return Text(
-                en=f"Name the region ({english}) or the kind of place: “a university hospital”, “a small town”.",
-                fr=f"Nommez la région ({french}) ou la sorte de lieu\u00a0: «\u00a0un CHU\u00a0», «\u00a0une petite "
-                "ville\u00a0».",
-            )
-    return _SAID.get(finding.kind, _LEAVE_OUT)
+def suggestion(finding: Finding, text: str) -> tuple[Text, Offered | None]:
+    """What to write instead, and as which fact it can be told. For a town that is known, the region it lies in."""
+    if finding.kind is Kind.AGE:
+        return _SAID[Kind.AGE], Offered("age_band", AgeBand.YEARS_90_UP)
+    region = region_of(text[finding.start : finding.end]) if finding.kind is Kind.PLACE else None
+    if region is None:
+        return _SAID.get(finding.kind, _LEAVE_OUT), None
+    english, french = regions()[region]
+    said = Text(
+        en=f"Name the region ({english}) or the kind of place: “a university hospital”, “a small town”.",
+        fr=f"Nommez la région ({french}) ou la sorte de lieu\u00a0: «\u00a0un CHU\u00a0», «\u00a0une petite "
+        "ville\u00a0».",
+    )
+    return said, Offered("region", region)
+
+
+def offer_of(part: Part, value: str | None) -> Text:
+    """What to tell instead of a fact: of a region the country that it lies in, if that is larger."""
+    if part is not Part.REGION:
+        return SAID_OF_PARTS[part]
+    if value is None:
+        return _NO_REGION
+    english, french = regions()[value]
+    return Text(en=f"Name the country ({english}), or no place.", fr=f"Nommez le pays ({french}), ou aucun lieu.")
 
 
 def region_of(words: str) -> str | None:

@@ -30,6 +30,7 @@ from shared.events.values import (
     PatientFacts,
     Revision,
     SubmittedPicture,
+    TextCombination,
     TextFinding,
     UploadedPicture,
     Version,
@@ -199,6 +200,7 @@ class CaseSubmitted(Event, topic="case.submitted", emitter="ingest"):
     pictures: tuple[SubmittedPicture, ...] = ()
     consent: ConsentFacts | None = None
     findings: tuple[TextFinding, ...] = ()
+    combinations: tuple[TextCombination, ...] = ()
     patient: PatientFacts | None = None
 
 

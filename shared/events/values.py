@@ -161,3 +161,22 @@ class TextFinding(Fact):
     kind: Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z_]+$")]
     start: Annotated[int, Field(ge=0)]
     end: Annotated[int, Field(ge=0)]
+
+
+class PartSeen(Fact):
+    """One part of a combination: words of a text, in Unicode code points, or a fact beside it, without a span."""
+
+    part: Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z_]+$")]
+    field: Literal["title", "body", "age_band", "sex", "region", "timing"]
+    start: Annotated[int, Field(ge=0)] | None = None
+    end: Annotated[int, Field(ge=0)] | None = None
+
+
+class TextCombination(Fact):
+    """Parts that together may tell who the patient is, and that the author keeps: where, never which words.
+
+    `code`: the parts joined by a plus, as `rare_condition+place`.
+    """
+
+    code: Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z_]+([+][a-z_]+)*$")]
+    seen: tuple[PartSeen, ...] = ()

@@ -28,10 +28,19 @@ def named(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: one[name] for name in ("field", "kind", "start", "end")} for one in findings]
 
 
-async def submit(ingest: IngestService, case_id: str, acknowledged: Sequence[dict[str, Any]] = ()) -> httpx.Response:
+async def submit(
+    ingest: IngestService,
+    case_id: str,
+    acknowledged: Sequence[dict[str, Any]] = (),
+    combinations: Sequence[str] = (),
+) -> httpx.Response:
     pictures = (await ingest.call("GET", f"/cases/{case_id}/preview")).json()["pictures"]
     marks = [{"picture_id": each["picture_id"], "answer": "none"} for each in pictures if each["marks_asked"]]
-    asked = {"marks": marks, "acknowledged_findings": list(acknowledged)}
+    asked = {
+        "marks": marks,
+        "acknowledged_findings": list(acknowledged),
+        "acknowledged_combinations": list(combinations),
+    }
     return await ingest.call("POST", f"/cases/{case_id}/submission", asked)
 
 
@@ -51,12 +60,25 @@ async def test_a_text_is_checked_with_spans_sentences_and_suggestions_and_not_ke
             assert "Lambert" not in str(document)
 
 
-async def test_ages_and_combinations_are_advice(ingest: IngestService) -> None:
+async def test_ages_and_combinations_are_pointed_out(ingest: IngestService) -> None:
     text = "Un homme de 87 ans, atteint d'une maladie de Fabry, vu à Vierzon."
     said = (await ingest.call("POST", "/text-checks", {"language": "fr", "text": text})).json()
     (age,) = said["ages"]
     assert (text[age["start"] : age["end"]], age["band"]) == ("87 ans", "years_85_89")
-    assert said["combinations"][0]["parts"] == ["rare_condition", "place"]
+    (together,) = said["combinations"]
+    assert together["code"] == "rare_condition+place"
+    assert [(part["part"], text[part["start"] : part["end"]]) for part in together["seen"]] == [
+        ("rare_condition", "maladie de Fabry"),
+        ("place", "Vierzon"),
+    ]
+    assert together["seen"][1]["offered"] == {"field": "region", "value": "FR-24"}
+    assert all(part["suggestion"]["fr"] != part["suggestion"]["en"] for part in together["seen"])
+
+
+async def test_a_title_counts_too(ingest: IngestService) -> None:
+    asked = {"language": "fr", "title": "Maladie de Fabry", "text": "Vu à Vierzon."}
+    said = (await ingest.call("POST", "/text-checks", asked)).json()
+    assert [one["code"] for one in said["combinations"]] == ["rare_condition+place"]
 
 
 async def test_a_region_told_beside_the_text_counts_for_combinations(ingest: IngestService) -> None:
@@ -83,6 +105,49 @@ async def test_a_case_with_findings_is_submitted_only_when_each_is_acknowledged(
     (submitted,) = [event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]
     assert [one.model_dump() for one in submitted.findings] == named(findings)
     assert "Lambert" not in submitted.to_json().decode()
+
+
+async def test_whoever_writes_a_case_is_warned_of_combinations_in_the_answer(ingest: IngestService) -> None:
+    fields = {"specialty": "surgery", "kind": "opinion", "language": "fr", "title": "Porphyrie", "body": "Que faire ?"}
+    told = {"region": "FR-94", "age_band": "years_90_up", "timing": "weeks"}
+    made = await ingest.call("POST", "/cases", fields | {"patient": told}, key="warned-once")
+    assert made.status_code == 201
+    codes = [one["code"] for one in made.json()["warnings"]["combinations"]]
+    assert codes == ["rare_condition+region+weeks_ago", "rare_condition+region+very_old"]
+    again = await ingest.call("POST", "/cases", fields | {"patient": told}, key="warned-once")
+    assert again.json() == made.json()
+    address = f"/cases/{made.json()['case_id']}"
+    (region,) = {
+        (part["offered"]["field"], part["offered"]["value"])
+        for one in made.json()["warnings"]["combinations"]
+        for part in one["seen"]
+        if part["part"] == "region"
+    }
+    assert region == ("region", "FR")
+    wider = await ingest.call("PATCH", address, {"patient": told | dict([region])})
+    assert wider.json()["warnings"] == {"findings": [], "ages": [], "combinations": []}
+    named = await ingest.call("PATCH", address, {"body": "Vue par Mme Lambert à 45 ans, âgée de 45 ans."})
+    warned = named.json()["warnings"]
+    assert [(one["field"], one["kind"]) for one in warned["findings"]] == [("body", "name")]
+    assert [(one["field"], one["band"]) for one in warned["ages"]] == [("body", "years_45_49")]
+
+
+async def test_a_combination_is_submitted_only_when_it_is_acknowledged_by_its_code(ingest: IngestService) -> None:
+    case_id = await ingest.ready_case()
+    changes = {"body": "A woman with porphyria.", "patient": {"region": "FR-94", "age_band": "years_40_44"}}
+    await ingest.call("PATCH", f"/cases/{case_id}", changes)
+    refused = await submit(ingest, case_id)
+    assert (refused.status_code, refused.json()["type"], refused.json()["findings"]) == (409, PROBLEM, [])
+    (together,) = refused.json()["combinations"]
+    assert {part["field"] for part in together["seen"]} == {"body", "region", "age_band"}
+    other = await submit(ingest, case_id, combinations=["rare_condition+place"])
+    assert [one["code"] for one in other.json()["combinations"]] == [together["code"]]
+    sent = await submit(ingest, case_id, combinations=[together["code"]])
+    assert sent.status_code == 202
+    assert [one["code"] for one in sent.json()["warnings"]["combinations"]] == [together["code"]]
+    (submitted,) = [event for event in await ingest.events(case_id) if isinstance(event, CaseSubmitted)]
+    assert [one.code for one in submitted.combinations] == [together["code"]]
+    assert "porphyria" not in submitted.to_json().decode()
 
 
 async def test_words_added_after_the_acknowledgement_are_asked_about_alone(ingest: IngestService) -> None:

@@ -18,8 +18,11 @@ from shared.events import (
     CommentAdded,
     CommentKind,
     CommentRejected,
+    ModerationErased,
+    PartSeen,
     PatientFacts,
     Sex,
+    TextCombination,
     TextFinding,
 )
 from tests.moderation_service import START, Moderation, moderation_service, slug
@@ -187,18 +190,40 @@ async def test_a_withdrawn_case_takes_its_comments_and_their_records_along(moder
     await moderation.tell(late)
     assert await moderation.mongo.db["comments"].count_documents({"case_id": case_id}) == 0
     assert (await moderation.sent(CommentRejected, rejected.comment_id))[-1] is None
+    (told,) = await moderation.sent(ModerationErased, case_id)
+    assert (told.cases, told.comments, told.letters) == (1, 2, 0)
 
 
-async def test_a_case_shows_its_findings_and_what_is_told_of_the_patient(moderation: Moderation) -> None:
+async def test_a_case_shows_its_findings_combinations_and_what_is_told_of_the_patient(moderation: Moderation) -> None:
     case_id = str(uuid.uuid4())
     patient = PatientFacts(age_band=AgeBand.YEARS_85_89, sex=Sex.WITHHELD, region="FR-75")
     title = TextFinding(field="title", kind="name", start=2, end=7)
     body = TextFinding(field="body", kind="a_newer_kind", start=0, end=2)
+    together = TextCombination(
+        code="rare_condition+region+age_band",
+        seen=(
+            PartSeen(part="rare_condition", field="body", start=0, end=9),
+            PartSeen(part="region", field="region"),
+            PartSeen(part="age_band", field="age_band"),
+        ),
+    )
     event = await moderation.submission(case_id)
-    await moderation.tell(event.model_copy(update={"findings": (body, title), "patient": patient}))
+    told = {"findings": (body, title), "combinations": (together,), "patient": patient}
+    await moderation.tell(event.model_copy(update=told))
     async with moderation.client("moderator") as client:
+        (queued,) = [item for item in (await client.get("/queue")).json()["items"] if item["case_id"] == case_id]
         await client.post(f"/cases/{case_id}/claim")
         case = (await client.get(f"/cases/{case_id}")).json()
+    assert (queued["findings"], queued["combinations"]) == (2, 1)
+    (shown,) = case["combinations"]
+    assert shown["code"] == together.code
+    assert "maladie" in shown["fr"]
+    assert "region" in shown["en"]
+    assert [(part["part"], part["field"], part["start"]) for part in shown["seen"]] == [
+        ("rare_condition", "body", 0),
+        ("region", "region", None),
+        ("age_band", "age_band", None),
+    ]
     assert [finding["field"] for finding in case["findings"]] == ["title", "body"]
     assert all(finding["fr"] and finding["en"] for finding in case["findings"])
     assert case["patient"]["age_band"] == "years_85_89"

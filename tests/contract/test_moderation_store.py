@@ -316,6 +316,7 @@ class TestRoutes:
             assert [item["submitted_at"] for item in found] == sorted(item["submitted_at"] for item in found)
             facts = {"case_id", "submitted_at", "version", "specialty", "kind", "language", "rounds"}
             facts |= {"pictures", "pictures_outstanding", "needs_second_moderator", "first_approved_at"}
+            facts |= {"findings", "combinations"}
             assert set(found[0]) == facts
             assert not set(made) & set(await queued(author))
             refused = await author.post(f"/cases/{made[0]}/claim")

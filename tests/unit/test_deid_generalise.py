@@ -1,13 +1,13 @@
-"""Saying things more generally, and combinations that single a person out."""
+"""Saying things more generally."""
 
 import pytest
 
 from shared.deid import find
-from shared.deid.combinations import PARTS, Part, combinations
 from shared.deid.generalise import (
     BANDS,
     TIMINGS,
     TOO_SMALL,
+    Offered,
     age_band,
     band_in_words,
     exact_ages,
@@ -16,7 +16,7 @@ from shared.deid.generalise import (
     suggestion,
 )
 from shared.deid.words import regions, towns
-from shared.events import AgeBand, PatientFacts, Timing
+from shared.events import AgeBand, Timing
 from shared.findings import KINDS, in_words
 
 
@@ -75,9 +75,27 @@ def test_every_finding_has_a_suggestion_and_its_kind_a_sentence() -> None:
     found = find(text, "fr")
     assert len({one.kind for one in found}) == 8
     for one in found:
-        assert suggestion(one, text).fr != suggestion(one, text).en
+        instead, _ = suggestion(one, text)
+        assert instead.fr != instead.en
         assert in_words(one.kind.value) is KINDS[one.kind]
     assert in_words("a_newer_kind").en
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("Vue à Vierzon.", Offered("region", "FR-24")),
+        ("Homme de 92 ans.", Offered("age_band", AgeBand.YEARS_90_UP)),
+        ("Vue le 12/03/2024.", None),
+    ],
+)
+def test_what_can_be_told_beside_the_text_is_offered_as_its_code(text: str, offered: Offered | None) -> None:
+    (one,) = find(text, "fr")
+    assert suggestion(one, text)[1] == offered
+
+
+def test_each_distance_in_time_has_words() -> None:
+    assert set(TIMINGS) == set(Timing)
 
 
 @pytest.mark.parametrize(
@@ -94,37 +112,3 @@ def test_every_finding_has_a_suggestion_and_its_kind_a_sentence() -> None:
 )
 def test_exact_ages_are_offered_their_band(text: str, expected: list[tuple[str, AgeBand]]) -> None:
     assert [(text[one.start : one.end], one.band) for one in exact_ages(text)] == expected
-
-
-def parts(text: str, language: str = "fr", patient: PatientFacts | None = None) -> list[set[Part]]:
-    return [set(one.parts) for one in combinations(text, find(text, language), patient)]
-
-
-def test_a_rare_disease_and_a_town_single_a_person_out() -> None:
-    assert {Part.RARE, Part.PLACE} in parts("Porphyrie chez une femme de Vierzon.")
-    assert parts("Porphyrie chez une femme.") == []
-    assert parts("Diabète chez une femme de Vierzon.") == []
-
-
-def test_an_office_and_a_town_or_a_reported_event_and_a_date_do_too() -> None:
-    assert {Part.KNOWN, Part.PLACE} in parts("Le maire de Vierzon a une plaie.")
-    assert {Part.REPORTED, Part.DATE} in parts("Blessé lors de l'attentat du 12 mars.")
-    assert parts("Une institutrice en retraite, plaie du pied.") == []
-
-
-def test_a_region_counts_with_a_rare_disease_and_an_exact_age() -> None:
-    text = "A man aged 45 years with porphyria."
-    assert parts(text, "en") == []
-    assert parts(text, "en", PatientFacts(region="FR-94")) == [{Part.RARE, Part.REGION, Part.AGE}]
-
-
-def test_common_words_are_no_markers() -> None:
-    assert parts("Pompe à insuline, facteur de risque, cure de fer, gaucher ; vu à Vierzon.") == []
-
-
-def test_sentences_name_every_part_in_both_languages() -> None:
-    (one,) = combinations("Porphyrie à Vierzon.", find("Porphyrie à Vierzon.", "fr"))
-    for part in one.parts:
-        assert PARTS[part].fr in one.said.fr
-        assert PARTS[part].en in one.said.en
-    assert set(TIMINGS) == set(Timing)

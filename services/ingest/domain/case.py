@@ -26,6 +26,7 @@ from services.ingest.domain.refusals import (
     TooManyPictures,
 )
 from services.ingest.domain.states import EDITABLE, WITH_PAINTED_PICTURES, CaseState
+from services.ingest.domain.stored import Kept
 from shared.events import (
     CaseApproved,
     CaseRedacted,
@@ -36,6 +37,7 @@ from shared.events import (
     FrameBoxes,
     Marks,
     RejectOutcome,
+    TextCombination,
     TextFinding,
     WithdrawalCause,
 )
@@ -44,6 +46,16 @@ MAX_PICTURES = 10
 # Moderation counts up from the submitted revision. After a case came back, the author's revisions start beyond
 # what moderation can have used, so that two different paintings never share a name.
 REVISIONS_PER_REVIEW = 1000
+
+
+class KeptWords(Kept):
+    """What of a case may identify somebody, and its author has looked at and keeps."""
+
+    findings: tuple[TextFinding, ...] = ()
+    combinations: tuple[TextCombination, ...] = ()
+
+
+NOTHING_KEPT = KeptWords()
 
 
 class Case(CaseWithConsent):
@@ -107,10 +119,10 @@ class Case(CaseWithConsent):
         texts: TextHashes,
         now: datetime,
         marks: Mapping[str, Marks] | None = None,
-        findings: Sequence[TextFinding] = (),
+        kept: KeptWords = NOTHING_KEPT,
     ) -> CaseSubmitted:
-        """Ask for publication. `marks`: the answer about each picture that may show skin, by id. `findings`: words
-        of the text that may identify somebody and that the author keeps; moderators see them pointed out.
+        """Ask for publication. `marks`: the answer about each picture that may show skin, by id. `kept`: what may
+        identify somebody and the author keeps; moderators see it pointed out.
 
         Raises ConsentMissing without a consent that covers exactly these pictures, ConsentTextOutdated where the text
         that was signed says that faces are covered and a picture shows part of one, MarksUnanswered where an answer
@@ -137,7 +149,8 @@ class Case(CaseWithConsent):
             text_version=self.text_version,
             pictures=tuple(picture.submitted() for picture in self.pictures),
             consent=self.consent.facts() if self.consent and self.needs_consent else None,
-            findings=tuple(findings),
+            findings=kept.findings,
+            combinations=kept.combinations,
             patient=self.patient,
         )
 

@@ -32,7 +32,8 @@ class CaseWithdrawnForGood(Refused):
 
 
 class TextMayIdentify(Refused):
-    """The text has words that may identify somebody, and the sender has not said that they may stay (`findings`)."""
+    """The text has words (`findings`), or a case parts that together (`combinations`), may identify somebody, and the
+    sender has not said that they may stay."""
 
     code = "text-may-identify"
 

@@ -12,11 +12,12 @@ from fastapi.responses import Response
 from services.ingest import consent_texts
 from services.ingest.domain.case import Case
 from services.ingest.routes.caller import Member, Open, Repeatable, now, respond
-from services.ingest.routes.text_checks import look_in_case
+from services.ingest.routes.text_checks import look_in_case, warnings_of
 from services.ingest.routes.views import (
     CaseChanges,
     CaseList,
     CaseView,
+    CaseWritten,
     ConsentTextList,
     ConsentTextView,
     NewCase,
@@ -41,9 +42,9 @@ CURSOR_INVALID = ProblemKind(
 )
 
 
-@router.post("/cases", status_code=201, response_model=CaseView)
+@router.post("/cases", status_code=201, response_model=CaseWritten)
 async def create_case(new: NewCase, member: Member, repeatable: Repeatable, open_: Open) -> Response:
-    """Begin a draft. Only you can see it."""
+    """Begin a draft. Only you can see it. `warnings` points out what may tell who the patient is."""
     at = now()
     case = Case(
         case_id=str(uuid.uuid4()),
@@ -52,7 +53,7 @@ async def create_case(new: NewCase, member: Member, repeatable: Repeatable, open
         updated_at=at,
         **new.model_dump(),
     )
-    return respond(await open_.store.create(case, repeatable, lambda case: _shown(case, at, 201)))
+    return await _warned(await open_.store.create(case, repeatable, lambda case: _shown(case, at, 201)))
 
 
 @router.get("/cases")
@@ -78,15 +79,18 @@ async def read_case(case_id: str, member: Member, open_: Open) -> CaseView:
     return CaseView.of(await open_.store.case_of(member.member_id, case_id), now())
 
 
-@router.patch("/cases/{case_id}", response_model=CaseView)
+@router.patch("/cases/{case_id}", response_model=CaseWritten)
 async def edit_case(case_id: str, changes: CaseChanges, member: Member, open_: Open) -> Response:
-    """Change the question or its text, until it is submitted and again when it came back for changes."""
+    """Change the question, its text or what is told of the patient, until it is submitted and again when it came back
+    for changes. `warnings` points out what may tell who the patient is.
+    """
     at = now()
 
     def act(case: Case) -> None:
         case.edit(at, changes.given())
 
-    return respond(await open_.store.change(member.member_id, case_id, None, act, lambda case: _shown(case, at, 200)))
+    answer = await open_.store.change(member.member_id, case_id, None, act, lambda case: _shown(case, at, 200))
+    return await _warned(answer)
 
 
 @router.post("/cases/{case_id}/redaction", status_code=202, response_model=CaseView)
@@ -125,20 +129,22 @@ async def list_consent_texts() -> ConsentTextList:
     )
 
 
-@router.post("/cases/{case_id}/submission", status_code=202, response_model=CaseView)
+@router.post("/cases/{case_id}/submission", status_code=202, response_model=CaseWritten)
 async def submit(
     case_id: str, member: Member, repeatable: Repeatable, open_: Open, asked: NewSubmission | None = None
 ) -> Response:
     """Ask for publication. Refused without a valid consent that covers exactly these pictures: to the current text
     where a clinical box opens a face (409 `consent-text-outdated` after version 2026-11).
 
-    Where title or body have words that may identify somebody, name each in `acknowledged_findings` or change the text
-    (409 `text-may-identify` lists them; POST /text-checks points them out before).
+    Where title or body have words that may identify somebody, name each in `acknowledged_findings`; where text and
+    patient together single somebody out, name the code of each combination in `acknowledged_combinations`; or say it
+    more generally (409 `text-may-identify` lists both; they are pointed out before in `warnings` of the case as you
+    write it, and by POST /text-checks). Moderators see what you keep.
 
     Of every photo and every picture of a wound say what marks it shows (`marks`; the question is at GET /questions).
     """
     at = now()
-    return respond(
+    return await _warned(
         await open_.store.submit(
             member.member_id,
             case_id,
@@ -146,7 +152,7 @@ async def submit(
             consent_texts.hashes(),
             at,
             asked.by_picture() if asked else {},
-            look_in_case(asked.acknowledged_findings if asked else []),
+            look_in_case(asked.acknowledged_findings, asked.acknowledged_combinations) if asked else look_in_case(),
             lambda case: _shown(case, at, 202),
         )
     )
@@ -166,6 +172,12 @@ async def withdraw(case_id: str, member: Member, repeatable: Repeatable, open_: 
 
 def _shown(case: Case, at: datetime, status: int) -> Answer:
     return Answer(status, CaseView.of(case, at).model_dump(mode="json"))
+
+
+async def _warned(answer: Answer) -> Response:
+    """The answer with what may tell who the patient is. Looked for after the change, and out of the answer itself, so
+    that no transaction waits for it and a repeated request is warned as the first was."""
+    return respond(Answer(answer.status, answer.body | {"warnings": await warnings_of(answer.body)}))
 
 
 def _cursor(case: Case) -> str:

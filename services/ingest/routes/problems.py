@@ -112,11 +112,14 @@ TEXT_MAY_IDENTIFY = ProblemKind(
     409,
     Text(en="The text may tell who somebody is", fr="Le texte peut révéler qui est quelqu'un"),
     Text(
-        en="The words listed in findings may identify the patient, a relative or a carer. Say them more generally; or, "
-        "where they name nobody, send the request again with each of them in acknowledged_findings.",
-        fr="Les mots indiqués dans findings peuvent identifier le patient, un proche ou un soignant. Dites-les de "
-        "façon plus générale\u00a0; ou, s'ils ne désignent personne, renvoyez la demande en citant chacun dans "
-        "acknowledged_findings.",
+        en="The words listed in findings may identify the patient, a relative or a carer, and what is listed in "
+        "combinations singles the patient out when taken together. Say it more generally; or, where it tells nobody, "
+        "send the request again with each finding in acknowledged_findings and the code of each combination in "
+        "acknowledged_combinations.",
+        fr="Les mots indiqués dans findings peuvent identifier le patient, un proche ou un soignant, et les éléments "
+        "de combinations, pris ensemble, peuvent révéler qui est le patient. Dites-les de façon plus "
+        "générale\u00a0; ou, s'ils ne révèlent personne, renvoyez la demande en citant chaque mot dans "
+        "acknowledged_findings et le code de chaque combinaison dans acknowledged_combinations.",
     ),
 )
 CONSENT_NEEDED = ProblemKind(

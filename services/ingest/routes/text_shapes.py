@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
-from services.ingest.routes.asking import Asking, Prose
-from shared.deid.generalise import TIMINGS, band_in_words, offered_regions
+from services.ingest.routes.asking import Asking, Line, Prose
+from shared.deid.generalise import TIMINGS, Offered, band_in_words, offered_regions
 from shared.events import AgeBand, Language, PatientFacts, Sex, TextFinding, Timing
 from shared.findings import FindingShown
+from shared.singling import CombinationShown, PartShown
 from shared.web import Text, field_error
 
 _REGION_UNKNOWN = Text(
@@ -35,6 +36,11 @@ class AcknowledgedFinding(Asking):
 
 
 Acknowledged = Annotated[list[AcknowledgedFinding], Field(max_length=2_000, default_factory=list)]
+AcknowledgedCombinations = Annotated[
+    list[Annotated[str, StringConstraints(max_length=200, pattern=r"^[a-z_]+([+][a-z_]+)*$")]],
+    Field(max_length=100, default_factory=list),
+]
+"""Codes of combinations that the sender has looked at and keeps."""
 
 
 class PatientAsked(Asking):
@@ -57,9 +63,10 @@ class PatientAsked(Asking):
 
 
 class TextToCheck(Asking):
-    """`patient`: what will be told beside the text; combinations count it in."""
+    """`title`, `patient`: what will be told beside the text; combinations count them in."""
 
     language: Language
+    title: Line | None = None
     text: Prose
     patient: PatientAsked | None = None
 
@@ -73,16 +80,29 @@ class InWords(BaseModel):
         return cls(fr=said.fr, en=said.en)
 
 
+class OfferedFact(BaseModel):
+    """What `patient` may say instead of the words: a code of GET /patient-facts; null for leaving the field out."""
+
+    field: Literal["age_band", "sex", "region", "timing"]
+    value: str | None
+
+    @classmethod
+    def of(cls, offered: Offered | None) -> "OfferedFact | None":
+        return cls(field=offered.field, value=offered.value) if offered else None
+
+
 class Suggested(FindingShown):
     """`suggestion`: what to write instead, more generally. `score` from 0 to 1: how sure the finder is."""
 
     score: float
     suggestion: InWords
+    offered: OfferedFact | None
 
 
 class AgeShown(BaseModel):
     """An exact age that may stay, and the band that would say as much."""
 
+    field: Literal["title", "body"]
     start: int
     end: int
     band: AgeBand
@@ -90,20 +110,25 @@ class AgeShown(BaseModel):
     en: str
 
 
-class CombinationShown(BaseModel):
-    """Parts that together may single the patient out."""
+class PartSuggested(PartShown):
+    """`suggestion`: what to say instead, more generally."""
 
-    parts: list[str]
-    fr: str
-    en: str
+    suggestion: InWords
+    offered: OfferedFact | None
+
+
+class CombinationSuggested(CombinationShown):
+    seen: list[PartSuggested]  # type: ignore[assignment]
 
 
 class TextChecked(BaseModel):
-    """Offsets count Unicode code points. Only `findings` have to be acknowledged; the others are advice."""
+    """Offsets count Unicode code points. `findings` and `combinations` have to be acknowledged when a case is
+    submitted; `ages` are advice.
+    """
 
     findings: list[Suggested]
     ages: list[AgeShown]
-    combinations: list[CombinationShown]
+    combinations: list[CombinationSuggested]
 
 
 class Choice(BaseModel):

@@ -14,7 +14,7 @@ from services.ingest.domain.record import Decision
 from services.ingest.domain.states import CaseState
 from services.ingest.routes.asking import NO_CONTROLS, Asking, Line, Prose
 from services.ingest.routes.consent_views import ConsentRequestView, ConsentView, InformationView
-from services.ingest.routes.text_shapes import Acknowledged, PatientAsked
+from services.ingest.routes.text_shapes import Acknowledged, AcknowledgedCombinations, PatientAsked, TextChecked
 from shared.events import (
     Box,
     CommentKind,
@@ -91,11 +91,13 @@ class MarksOfPicture(MarksGiven):
 class NewSubmission(Asking):
     """`marks`: one answer for each picture of the kinds that GET /questions names.
 
-    `acknowledged_findings`: each of the findings that you have looked at and keep, with its field, kind, start and end.
+    `acknowledged_findings`: each of the findings that you have looked at and keep, with its field, kind, start and end;
+    `acknowledged_combinations`: likewise, by code.
     """
 
     marks: Annotated[list[MarksOfPicture], Field(max_length=MAX_PICTURES, default_factory=list)]
     acknowledged_findings: Acknowledged
+    acknowledged_combinations: AcknowledgedCombinations
 
     @model_validator(mode="after")
     def _once_each(self) -> "NewSubmission":
@@ -187,6 +189,12 @@ class CaseView(BaseModel):
             consent=ConsentView.of(case, at),
             consent_problem=case.consent_problem(consent_texts.hashes(), at),
         )
+
+
+class CaseWritten(CaseView):
+    """A case that you have just written. `warnings`: what of title, text and patient may tell who the patient is."""
+
+    warnings: TextChecked
 
 
 class CaseList(BaseModel):

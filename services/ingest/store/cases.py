@@ -5,12 +5,12 @@ Objects come first and the record of them second, so that a crash in between lea
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 import orjson
 
-from services.ingest.domain.case import Case
+from services.ingest.domain.case import Case, KeptWords
 from services.ingest.domain.comment import Comment
 from services.ingest.domain.consent import TextHashes
 from services.ingest.domain.picture import Picture
@@ -22,7 +22,16 @@ from services.ingest.store.ending import end_case
 from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused, Once
 from shared.blobs import TEXTS, ObjectStore, text_key
 from shared.errors import NotNow
-from shared.events import CaseSubmitted, CommentAdded, Contributions, Event, Marks, TextFinding, WithdrawalCause
+from shared.events import (
+    CaseSubmitted,
+    CommentAdded,
+    Contributions,
+    Event,
+    Language,
+    Marks,
+    PatientFacts,
+    WithdrawalCause,
+)
 from shared.mongo import Document, Mongo, Session
 from shared.originals import RawRoom
 from shared.outbox import Outbox
@@ -32,8 +41,8 @@ logger = logging.getLogger(__name__)
 Act = Callable[[Case], Event | None]
 """Changes a case by its own methods and returns the event to be told, if any. May run more than once."""
 Show = Callable[[Case], Answer]
-Look = Callable[[Case], Awaitable[Sequence[TextFinding]]]
-"""Looks for words that may identify somebody; returns those that the author keeps, or raises TextMayIdentify."""
+Look = Callable[[Case], Awaitable[KeptWords]]
+"""Looks for what may identify somebody; returns what the author keeps, or raises TextMayIdentify."""
 
 
 class Store:
@@ -175,15 +184,21 @@ class Store:
         while True:
             case = await self.case_of(author_id, case_id)
             written = case.text_version
+            looked_at = (case.language, case.patient)
             text = orjson.dumps({"title": case.title, "body": case.body})
             case.submit(texts, now, marks)  # on this copy: refuses before anything is written
-            findings = await look(case)
+            kept = await look(case)
             await self._blobs.put(TEXTS, text_key(case_id, written), text, "application/json")
 
-            def act(case: Case, written: int = written, findings: Sequence[TextFinding] = findings) -> CaseSubmitted:
-                if case.text_version != written:
+            def act(
+                case: Case,
+                written: int = written,
+                looked_at: tuple[Language, PatientFacts | None] = looked_at,
+                kept: KeptWords = kept,
+            ) -> CaseSubmitted:
+                if (case.text_version, case.language, case.patient) != (written, *looked_at):
                     raise _TextEdited
-                return case.submit(texts, now, marks, findings)
+                return case.submit(texts, now, marks, kept)
 
             try:
                 return await self.change(author_id, case_id, asked, act, show)
@@ -312,7 +327,7 @@ def owned(document: Document | None, author_id: str) -> Case:
 
 
 class _TextEdited(Exception):
-    """The text changed between writing it for moderation and submitting: write it again."""
+    """Text or patient changed between looking at them for moderation and submitting: look again."""
 
 
 def is_withdrawn(document: Document) -> bool:

@@ -29,6 +29,7 @@ from shared.events import (
     RenditionSize,
     Specialty,
     SubmittedPicture,
+    TextCombination,
     TextFinding,
 )
 
@@ -74,6 +75,7 @@ class Submission(Value):
     pictures: tuple[SubmittedPicture, ...]
     consent: ConsentFacts | None
     findings: tuple[TextFinding, ...] = ()
+    combinations: tuple[TextCombination, ...] = ()
     patient: PatientFacts | None = None
 
     @classmethod

@@ -39,9 +39,12 @@ from shared.events import (
     RenditionSize,
     Specialty,
 )
-from shared.findings import FindingShown, shown
+from shared.findings import FindingShown
+from shared.findings import shown as findings_shown
 from shared.notes import NoteShown, in_words
 from shared.questions import MarksGiven, check_reason
+from shared.singling import CombinationShown
+from shared.singling import shown as combinations_shown
 
 FIRST_APPROVED: Literal["first_approved"] = "first_approved"
 
@@ -112,6 +115,8 @@ class QueueItem(BaseModel):
     language: Language
     pictures: int
     pictures_outstanding: int
+    findings: int = Field(0, description="Words that may identify somebody and that the author keeps.")
+    combinations: int = Field(0, description="Combinations that may single the patient out and that the author keeps.")
     rounds: int = Field(description="Earlier decisions on this case: more than 0 means it came back after changes.")
     needs_second_moderator: bool = Field(
         False, description="A picture shows a face or part of one: two moderators must agree."
@@ -198,8 +203,9 @@ class RoundShown(BaseModel):
 class CaseShown(BaseModel):
     """Everything that its moderator needs to decide a case. Who wrote it is not part of it.
 
-    `findings`: words that may identify somebody, which the author has seen pointed out and kept. `patient`: what the
-    author tells of the patient, generalised; it is published with the case.
+    `findings`: words that may identify somebody, which the author has seen pointed out and kept; `combinations`:
+    likewise parts of text and `patient` that together may single the patient out. `patient`: what the author tells of
+    the patient, generalised; it is published with the case.
     """
 
     case_id: str
@@ -210,6 +216,7 @@ class CaseShown(BaseModel):
     title: str
     body: str
     findings: list[FindingShown]
+    combinations: list[CombinationShown]
     patient: PatientFacts | None
     consent: ConsentFacts | None
     claim: ClaimShown
@@ -230,7 +237,8 @@ class CaseShown(BaseModel):
             language=review.submission.language,
             title=title,
             body=body,
-            findings=shown(review.submission.findings),
+            findings=findings_shown(review.submission.findings),
+            combinations=combinations_shown(review.submission.combinations),
             patient=review.submission.patient,
             consent=review.submission.consent,
             claim=ClaimShown.of(review.case_id, review.claim),

@@ -193,6 +193,8 @@ def _document(review: Review, body: Document, head: Head, now: datetime, before:
             "language": submission.language,
             "pictures": len(submission.pictures),
             "pictures_outstanding": len(review.outstanding()),
+            "findings": len(submission.findings),
+            "combinations": len(submission.combinations),
             "rounds": len(review.thread),
             "needs_second_moderator": any(
                 needs_second_moderator(picture) for _, picture in review.submitted_pictures()
