@@ -116,6 +116,14 @@ async def test_tokens_follow_each_other_and_a_copy_ends_them(stores: Stores) -> 
             await exchange(stores.sessions, token, NOW + timedelta(seconds=3))
 
 
+async def test_a_session_that_was_narrowed_stays_so(stores: Stores) -> None:
+    session, _ = await stores.session(someone())
+    assert await stores.sessions.advance(replace(session, amr=("pwd",)), session.current)
+    found = await stores.sessions.get(session.session_id)
+    assert found is not None
+    assert found.amr == ("pwd",)
+
+
 async def test_of_exchanges_at_the_same_moment_all_get_one_successor(stores: Stores) -> None:
     _, token = await stores.session(someone())
     answers = await asyncio.gather(*(exchange(stores.sessions, token, NOW) for _ in range(10)))

@@ -13,6 +13,8 @@ STEP_S = 30
 DRIFT_STEPS = 1
 TOTP_FIELD = "sealed"
 """The name under which a secret is sealed: that of its field (see `shared.sealed_fields`)."""
+RECOVERY = "recovery"
+"""How a session remembers a recovery code. RFC 8176 has no word for it: tokens say `otp`."""
 RECOVERY_CODES = 10
 MAX_PASSKEYS = 20
 _GROUPS, _GROUP = 4, 6
@@ -26,6 +28,10 @@ class FactorRefused(Exception):
 
 class FactorLimit(Exception):
     """The account has as many passkeys as it may have."""
+
+
+class LastFactor(Exception):
+    """The only second factor of an account that has to have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,9 @@ class Factors:
             raise FactorRefused("a code serves once")
         return replace(self, totp=replace(self.totp, last_step=step))
 
-    def without_totp(self) -> "Factors":
-        return replace(self, totp=None, pending=None)._tidied()
+    def without_totp(self, *, needed: bool = False) -> "Factors":
+        """Raises LastFactor where a second factor is `needed` and none would be left."""
+        return self._without(replace(self, totp=None, pending=None), needed)
 
     def with_passkey(self, passkey: Passkey) -> "Factors":
         """Raises FactorLimit."""
@@ -119,9 +126,10 @@ class Factors:
         used = replace(known, sign_count=sign_count, last_used_at=now)
         return replace(self, passkeys=tuple(used if one is known else one for one in self.passkeys))
 
-    def without_passkey(self, credential_id: str) -> "Factors":
+    def without_passkey(self, credential_id: str, *, needed: bool = False) -> "Factors":
+        """Raises LastFactor where a second factor is `needed` and none would be left."""
         kept = tuple(one for one in self.passkeys if one.credential_id != credential_id)
-        return replace(self, passkeys=kept)._tidied()
+        return self._without(replace(self, passkeys=kept), needed)
 
     def with_recovery(self, hashes: Iterable[str]) -> "Factors":
         """New recovery codes; older ones are worth nothing any more."""
@@ -134,8 +142,21 @@ class Factors:
             raise FactorRefused("an unknown recovery code, or one that was used")
         return replace(self, recovery=tuple(one for one in self.recovery if one != given))
 
-    def _tidied(self) -> "Factors":
-        return self if self.second else replace(self, recovery=())
+    def still_proved(self, methods: Iterable[str]) -> tuple[str, ...]:
+        """Of the methods by which a session was opened, those whose factors the account still has.
+
+        What was proved with an authenticator app or a passkey that is gone proves nothing any more. A password is
+        looked after elsewhere: another one ends the sessions.
+        """
+        bound = [one.device_bound for one in self.passkeys]
+        there = {"otp": self.totp is not None, RECOVERY: self.second, "hwk": True in bound, "swk": False in bound}
+        kept = tuple(method for method in methods if there.get(method, True))
+        return kept if {"hwk", "swk"} & set(kept) else tuple(method for method in kept if method != "user")
+
+    def _without(self, left: "Factors", needed: bool) -> "Factors":
+        if needed and self.second and not left.second:
+            raise LastFactor
+        return left if left.second else replace(left, recovery=())
 
 
 class KeepsFactors(Protocol):

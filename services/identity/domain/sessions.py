@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.identity.domain.factors import RECOVERY
 from services.identity.domain.tickets import new_secret
 
 GRACE_S = 10
@@ -66,7 +67,10 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A member signed in on one device. `current`: the hash of the only refresh token that is good."""
+    """A member signed in on one device. `current`: the hash of the only refresh token that is good.
+
+    `amr`: the methods by which it was opened, in the words of RFC 8176 but for recovery codes (see `methods`).
+    """
 
     session_id: str
     member_id: str
@@ -111,20 +115,23 @@ class Session:
             current=refresh_hash(refresh_token),
         )
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods in the words of RFC 8176."""
+        return tuple(dict.fromkeys("otp" if method == RECOVERY else method for method in self.amr))
+
     def alive(self, now: datetime) -> bool:
         """Whether it has expired neither by time nor by lack of use."""
         return now < self.expires_at and now < self.last_used_at + timedelta(seconds=self.idle_s)
 
     def proved(self, session_id: str, now: datetime, amr: tuple[str, ...], refresh_token: str) -> "Session":
         """The same device after its member has proved more, or anew: under another id and token (ASVS 5.0, 7.2.4)."""
-        return replace(
-            self,
-            session_id=session_id,
-            last_used_at=now,
-            amr=merged(self.amr, amr),
-            authenticated_at=now,
-            current=refresh_hash(refresh_token),
-        )
+        gone_on = self.narrowed(session_id, now, merged(self.amr, amr), refresh_token)
+        return replace(gone_on, authenticated_at=now)
+
+    def narrowed(self, session_id: str, now: datetime, amr: tuple[str, ...], refresh_token: str) -> "Session":
+        """The same device under another id and token, claiming `amr` alone: a factor was removed."""
+        return replace(self, session_id=session_id, last_used_at=now, amr=amr, current=refresh_hash(refresh_token))
 
     def used(self, now: datetime, successor: str) -> "Session":
         """The session after its token was exchanged for `successor`."""
@@ -204,9 +211,11 @@ async def exchange(sessions: KeepsSessions, token: str, now: datetime) -> tuple[
 
 
 def merged(known: tuple[str, ...], proved: tuple[str, ...]) -> tuple[str, ...]:
-    """All methods by which a member was authenticated; two kinds of them are multi-factor (`mfa`)."""
+    """All methods by which a member was authenticated. Two kinds of them are multi-factor (`mfa`): a password and
+    something else, or a passkey, which its device has opened by finger, face or PIN (`user`).
+    """
     methods = tuple(dict.fromkeys(name for name in (*known, *proved) if name != "mfa"))
-    several = "mfa" in (*known, *proved) or ("pwd" in methods and len(methods) > 1)
+    several = "user" in methods or ("pwd" in methods and len(methods) > 1)
     return (*methods, "mfa") if several else methods
 
 
@@ -253,6 +262,6 @@ def session_claims(session: Session) -> Mapping[str, Any]:
     """What an access token says of its session (RFC 8176 for `amr`, OpenID Connect for `auth_time`)."""
     return {
         "sid": session.session_id,
-        "amr": list(session.amr),
+        "amr": list(session.methods),
         "auth_time": int(session.authenticated_at.timestamp()),
     }

@@ -176,7 +176,8 @@ async def open_session(
 ) -> SignedIn:
     """Begin a session for a member who has proved who they are. `known`: the device has its token already.
 
-    `account` as it was when that was proved. Raises TOKEN_REFUSED where it has another password by now.
+    `account` as it was when that was proved. Raises TOKEN_REFUSED where it has another password by now, or a factor
+    that proved it is gone.
     """
     settings, now, token = desk.settings, desk.now(), new_secret()
     staff = bool(account.roles & STAFF_ROLES)
@@ -196,9 +197,10 @@ async def open_session(
         refresh_token=token,
     )
     await desk.sessions.add(session)
-    # A new password ends every session there is; one that began meanwhile, by the old password, ends here.
+    # A new password and a factor's removal end the sessions there are; one that began meanwhile, by the old, ends here.
     again = await desk.accounts.by_id(account.member_id)
-    if again is None or again.password_hash != account.password_hash:
+    proved = (await desk.factors.of_member(account.member_id)).still_proved(amr)
+    if again is None or again.password_hash != account.password_hash or proved != amr:
         await desk.sessions.end(account.member_id, session.session_id)
         raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
     device = None

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -30,14 +29,14 @@ from services.identity.domain.factors import (
     Factors,
     Passkey,
     Totp,
-    new_recovery_codes,
     new_totp_secret,
     totp_step,
     totp_uri,
 )
 from services.identity.domain.letters import Letter
-from services.identity.domain.tickets import Purpose, new_secret
-from services.identity.routes.desk import Desk, SignedIn, brake, hand_out
+from services.identity.domain.tickets import Purpose
+from services.identity.routes.desk import Desk, brake
+from services.identity.routes.factor_changes import Added, Removed, added, new_codes, removed, tell, token_refused
 from services.identity.routes.proofs import (
     CHALLENGE_S,
     PROOF_REFUSED,
@@ -47,7 +46,8 @@ from services.identity.routes.proofs import (
     passkey_amr,
 )
 from shared.auth import STEP_UP, Guard, Principal
-from shared.auth_problems import SECOND_FACTOR_NEEDED, TOKEN_REFUSED
+from shared.auth_problems import SECOND_FACTOR_NEEDED
+from shared.events import STAFF_ROLES
 from shared.web import ProblemKind, Text
 
 log = logging.getLogger("identity")
@@ -142,13 +142,6 @@ class NewPasskey(PasskeyAnswer):
     name: Annotated[str, Field(min_length=1, max_length=60)]
 
 
-class Added(BaseModel):
-    """A factor was added. With the first one come recovery codes, shown this once; this session counts it as proved."""
-
-    recovery_codes: list[str] | None = None
-    session: SignedIn
-
-
 class RecoveryCodes(BaseModel):
     """Ten codes that serve once each, shown this once; older ones are worth nothing any more."""
 
@@ -197,15 +190,17 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         except FactorRefused as refusal:
             raise PROOF_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'}) from refusal
         await desk.attempts.forgive(brakes)
-        return await _added(desk, response, account, caller, "totp", ("otp",))
+        return await added(desk, response, account, caller, "totp", ("otp",))
 
-    @router.delete("/totp", status_code=204)
-    async def remove_totp(caller: Annotated[Principal, Depends(strong)]) -> None:
-        """Forget the authenticator app."""
-        before = await desk.factors.of_member(caller.member_id)
-        await desk.factors.change(caller.member_id, Factors.without_totp)
-        if before.totp is not None:
-            await _tell(desk, caller.member_id, Letter.SECOND_FACTOR_REMOVED, "totp")
+    @router.delete("/totp")
+    async def remove_totp(response: Response, caller: Annotated[Principal, Depends(strong)]) -> Removed:
+        """Forget the authenticator app, and end all other sessions. Who decides about others keeps a last factor."""
+        account = await _account(desk, caller)
+        there = (await desk.factors.of_member(account.member_id)).totp is not None
+        needed = bool(account.roles & STAFF_ROLES)
+        return await removed(
+            desk, response, account, caller, lambda factors: factors.without_totp(needed=needed), "totp", there
+        )
 
     @router.post("/passkeys/options")
     async def passkey_challenge(caller: Annotated[Principal, Depends(strong)]) -> PasskeyOptions:
@@ -248,25 +243,35 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
             await desk.factors.change(account.member_id, lambda factors: factors.with_passkey(passkey))
         except FactorLimit as error:
             raise PASSKEY_LIMIT(limit=MAX_PASSKEYS) from error
-        return await _added(desk, response, account, caller, "passkey", passkey_amr(passkey))
+        return await added(desk, response, account, caller, "passkey", passkey_amr(passkey))
 
-    @router.delete("/passkeys/{passkey_id}", status_code=204)
+    @router.delete("/passkeys/{passkey_id}")
     async def remove_passkey(
-        passkey_id: Annotated[str, Path(max_length=1400)], caller: Annotated[Principal, Depends(strong)]
-    ) -> None:
-        """Forget a passkey."""
-        if (await desk.factors.of_member(caller.member_id)).passkey(passkey_id) is None:
+        passkey_id: Annotated[str, Path(max_length=1400)],
+        response: Response,
+        caller: Annotated[Principal, Depends(strong)],
+    ) -> Removed:
+        """Forget a passkey, and end all other sessions. Who decides about others keeps a last factor."""
+        account = await _account(desk, caller)
+        if (await desk.factors.of_member(account.member_id)).passkey(passkey_id) is None:
             raise PASSKEY_UNKNOWN()
-        await desk.factors.change(caller.member_id, lambda factors: factors.without_passkey(passkey_id))
-        await _tell(desk, caller.member_id, Letter.SECOND_FACTOR_REMOVED, "passkey")
+        needed = bool(account.roles & STAFF_ROLES)
+        return await removed(
+            desk,
+            response,
+            account,
+            caller,
+            lambda factors: factors.without_passkey(passkey_id, needed=needed),
+            "passkey",
+        )
 
     @router.post("/recovery-codes")
     async def renew_codes(caller: Annotated[Principal, Depends(strong)]) -> RecoveryCodes:
         """Ten new recovery codes; the older ones are worth nothing any more."""
         if not (await desk.factors.of_member(caller.member_id)).second:
             raise NO_SECOND_FACTOR()
-        codes = await _new_codes(desk, caller.member_id)
-        await _tell(desk, caller.member_id, Letter.SECOND_FACTOR_ADDED, "recovery_codes")
+        codes = await new_codes(desk, caller.member_id)
+        await tell(desk, caller.member_id, Letter.SECOND_FACTOR_ADDED, "recovery_codes")
         return RecoveryCodes(recovery_codes=codes)
 
     return router
@@ -301,39 +306,8 @@ async def _new_passkey(desk: Desk, account: Account, given: NewPasskey) -> Passk
     )
 
 
-async def _added(
-    desk: Desk, response: Response, account: Account, caller: Principal, factor: str, proved: tuple[str, ...]
-) -> Added:
-    """Tell the owner, give recovery codes with the first factor, and go on in a session that counts it as proved."""
-    await _tell(desk, account.member_id, Letter.SECOND_FACTOR_ADDED, factor)
-    factors = await desk.factors.of_member(account.member_id)
-    codes = None if factors.recovery else await _new_codes(desk, account.member_id)
-    session = await desk.sessions.get(caller.session_id or "")
-    if session is None or not await desk.sessions.end(account.member_id, session.session_id):
-        raise _refused()
-    token = new_secret()
-    again = session.proved(str(uuid.uuid4()), desk.now(), proved, token)
-    await desk.sessions.add(again)
-    return Added(recovery_codes=codes, session=hand_out(desk, response, account, again, token))
-
-
-async def _new_codes(desk: Desk, member_id: str) -> list[str]:
-    codes, hashes = new_recovery_codes(member_id)
-    await desk.factors.change(member_id, lambda factors: factors.with_recovery(hashes))
-    return codes
-
-
-async def _tell(desk: Desk, member_id: str, letter: Letter, factor: str) -> None:
-    log.info("a second factor changed: %s", letter, extra={"member_id": member_id, "factor": factor})
-    await desk.mailer.enqueue(member_id, letter, {"factor": factor})
-
-
 async def _account(desk: Desk, caller: Principal) -> Account:
     account = await desk.accounts.by_id(caller.member_id)
     if account is None:
-        raise _refused()
+        raise token_refused()
     return account
-
-
-def _refused() -> Exception:
-    return TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium", error="invalid_token"'})

@@ -21,7 +21,7 @@ from webauthn.helpers.structs import (
 
 from services.identity.domain.account import Account
 from services.identity.domain.brakes import Brake
-from services.identity.domain.factors import TOTP_FIELD, FactorRefused, Factors, Passkey, totp_step
+from services.identity.domain.factors import RECOVERY, TOTP_FIELD, FactorRefused, Factors, Passkey, totp_step
 from services.identity.domain.letters import Letter
 from services.identity.domain.tickets import Purpose
 from services.identity.routes.desk import BEARER, MAX_TOKEN, Desk, too_many
@@ -102,7 +102,7 @@ class PasskeyOptions(BaseModel):
 
 
 async def prove_second(desk: Desk, account: Account, given: SecondProof, brakes: tuple[Brake, ...]) -> tuple[str, ...]:
-    """Check one proof behind these brakes; what it proves (RFC 8176). Raises problems."""
+    """Check one proof behind these brakes; what it proves, as a session remembers it. Raises problems."""
     wait_s = await desk.attempts.begin(brakes)
     if wait_s:
         SIGN_INS.labels("slowed").inc()
@@ -127,7 +127,7 @@ async def account_of(desk: Desk, member_id: str) -> Account:
 
 
 async def check_second(desk: Desk, account: Account, given: SecondProof) -> tuple[str, ...]:
-    """What the proof proves (RFC 8176). Raises FactorRefused."""
+    """What the proof proves, as a session remembers it. Raises FactorRefused."""
     member_id = account.member_id
     if given.code is not None:
         await use_code(desk, member_id, given.code)
@@ -136,7 +136,7 @@ async def check_second(desk: Desk, account: Account, given: SecondProof) -> tupl
         code = given.recovery_code
         left = await desk.factors.change(member_id, lambda factors: factors.use_recovery(code))
         log.info("a recovery code was used", extra={"member_id": member_id, "left": len(left.recovery)})
-        return ("otp",)  # a code that serves once; there is no value of its own for it
+        return (RECOVERY,)
     assert given.passkey is not None
     _, amr = await check_passkey(desk, Purpose.PASSKEY_SECOND_FACTOR, given.passkey, account)
     return amr

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.identity.domain.brakes import proof_brakes, refresh_brakes
 from services.identity.domain.letters import Letter
-from services.identity.domain.sessions import RefreshRefused, RefreshReused, Session, exchange
+from services.identity.domain.sessions import RefreshRefused, RefreshReused, Session, exchange, merged
 from services.identity.domain.tickets import Purpose, new_secret
 from services.identity.routes.desk import (
     BEARER,
@@ -81,7 +82,7 @@ class SessionShown(BaseModel):
             current=session.session_id == current,
             device=session.device,
             network=session.network,
-            methods=list(session.amr),
+            methods=list(session.methods),
             created_at=session.created_at,
             last_used_at=session.last_used_at,
             expires_at=session.expires_at,
@@ -121,9 +122,17 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         if account is None or account.status is MemberStatus.LEFT:
             await desk.sessions.end(session.member_id, session.session_id)
             raise _ended(desk)
+        # Removing a factor ends or narrows the sessions at once; one that slipped through claims no more than is true.
+        factors = await desk.factors.of_member(session.member_id)
+        narrowed = replace(session, amr=merged((), factors.still_proved(session.amr)))
+        if not narrowed.amr:
+            await desk.sessions.end(session.member_id, session.session_id)
+            raise _ended(desk)
+        if narrowed.amr != session.amr:
+            await desk.sessions.advance(narrowed, narrowed.current)
         await desk.attempts.forgive(brakes)
         REFRESHES.labels("exchanged").inc()
-        return hand_out(desk, response, account, session, successor)
+        return hand_out(desk, response, account, narrowed, successor)
 
     @router.post("/sessions/current/proof")
     async def prove(

@@ -49,7 +49,7 @@ class Sessions:
         return Spent(found["_id"], found["session_id"], found["at"], bytes(found["handover"]), found["expires_at"])
 
     async def advance(self, session: Session, token_hash: str) -> bool:
-        moved = {"current": session.current, "last_used_at": session.last_used_at}
+        moved = {"current": session.current, "last_used_at": session.last_used_at, "amr": list(session.amr)}
         result = await self._sessions.update_one({"_id": session.session_id, "current": token_hash}, {"$set": moved})
         return bool(result.modified_count)
 
