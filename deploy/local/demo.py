@@ -42,7 +42,8 @@ def demo(
 ) -> None:
     """Show Consilium doing its work on real pictures."""
     story = Story()
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell that starts it in the background has SIGINT ignored
+        signal.signal(number, _as_interrupt)
     status = 1
     platform = None
     try:

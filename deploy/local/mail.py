@@ -5,11 +5,8 @@ python -m deploy.local.mail last --folder .data/mail      the newest letter, rea
 """
 
 import asyncio
-import os
 import signal
-import sys
 import time
-from collections.abc import Mapping
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -18,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.local.downloads import ROOT
-from deploy.local.ports import HOST, listening
+from deploy.local.ports import HOST
 
 if TYPE_CHECKING:
     from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -29,29 +25,6 @@ KEPT = 500
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Folder = Annotated[Path, typer.Option(help="Where the letters lie.")]
-
-
-class Mail:
-    """The catcher of one data folder, as a part of the platform."""
-
-    def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
-        self.folder = folder
-        self._port = ports["mail"]
-
-    def prepare(self) -> list[str]:
-        """Make the folder and return the command."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        words = ["serve", "--folder", str(self.folder), "--port", str(self._port)]
-        return [sys.executable, "-m", "deploy.local.mail", *words]
-
-    def environment(self) -> dict[str, str]:
-        """Nothing of ours but where our code is."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "PYTHONPATH": str(ROOT), "MALLOC_ARENA_MAX": "2"}
-
-    def ready(self) -> bool:
-        """Whether the catcher takes connections."""
-        return listening(self._port)
 
 
 class Keeper:

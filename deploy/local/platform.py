@@ -28,7 +28,7 @@ from deploy.local.credentials import Credentials, write_private
 from deploy.local.downloads import ROOT
 from deploy.local.gateway import Gateway
 from deploy.local.kafka import Kafka
-from deploy.local.mail import Mail
+from deploy.local.mail_part import Mail
 from deploy.local.mongo import Mongo
 from deploy.local.ports import HOST, PortMode
 from deploy.local.processes import Child, PlatformError, Processes, family, resident_mb, wait_until

@@ -29,7 +29,13 @@ def demo(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=ignore_interrupts,
     )
+
+
+def ignore_interrupts() -> None:
+    """As a shell does for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="module")
