@@ -3,32 +3,25 @@
 `World` moves events between ingest's `Case`, a stand-in for the redactor (real events, painted boxes as it is told),
 moderation's `Review` and the feed's `Fold`, in any order, late and more than once. What a reader sees is asked with the
 feed's own query, on the documents that its store writes. Beside that, `World` writes down on its own what the patient
-saw and signed, what each moderator was really shown, and who ended the case; `problem` compares.
+saw and signed, what each moderator was really shown, and who ended the case; `gate_rule.problem` compares.
 """
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
-import orjson
-
-from services.feed.domain import CaseEntry, Fold, Standing
+from services.feed.domain import Fold, Standing
 from services.feed.store import Reader
 from services.ingest.domain.case import Case
-from services.ingest.domain.consent import Purpose, TextHashes
+from services.ingest.domain.consent import Purpose
 from services.ingest.domain.consent_request import RequestState
 from services.ingest.domain.picture import Picture
 from services.ingest.domain.refusals import Refused
 from services.ingest.domain.signers import LegalGround, OwnView, Subject, View, ViewNote
-from services.ingest.domain.states import NO_PATIENT
 from services.moderation.domain import Answers, PictureDecision, ProposalAnswer, ReasonCode, Refusal, Review
 from services.moderation.domain.values import FirstApproval, Round
-from shared.audiences import tags_of_reader
 from shared.events import (
     Audience,
-    Box,
     CaseApproved,
     CaseRedacted,
     CaseRejected,
@@ -36,109 +29,33 @@ from shared.events import (
     CaseUploaded,
     CaseWithdrawn,
     Event,
-    Frame,
     FrameBoxes,
     MarkAnswer,
     Marks,
     PictureKind,
-    Profession,
     QuestionKind,
     RedactionOutcome,
     RedactionRequested,
-    Region,
-    RegionKind,
     RejectOutcome,
-    Rendition,
-    RenditionSize,
     Specialty,
     WithdrawalCause,
 )
 from tests.consents import SIGNER_IDS, information, request, signature
-
-TEXT = "a" * 64
-TEXTS: TextHashes = {"en": (TEXT,)}
-START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
-AUTHOR = "author"
-MODERATORS = ("ann", "bob", AUTHOR)
-SIDE = 100
-FACE = Region(kind=RegionKind.FACE, box=(10, 10, 40, 40), score=0.9, detector="faces")
-NAME = Region(kind=RegionKind.TEXT, box=(60, 5, 30, 10), score=0.9, detector="text")
-HAND = Region(kind=RegionKind.MANUAL, box=(60, 60, 20, 20))
-EYE: Box = (20, 20, 8, 8)
-BOXES: Mapping[str, FrameBoxes] = {
-    "all": FrameBoxes(frame=0, boxes=(FACE, NAME)),
-    "more": FrameBoxes(frame=0, boxes=(FACE, NAME, HAND)),
-    "eye": FrameBoxes(frame=0, boxes=(FACE, NAME), clinical=(EYE,)),
-    "no name": FrameBoxes(frame=0, boxes=(FACE,)),
-    "face by hand": FrameBoxes(frame=0, boxes=(Region(kind=RegionKind.MANUAL, box=FACE.box), NAME)),
-    "no face": FrameBoxes(frame=0, boxes=(NAME,)),
-    "nothing": FrameBoxes(frame=0),
-}
-CONSUMERS = {
-    CaseUploaded: ("redactor",),
-    RedactionRequested: ("redactor",),
-    CaseRedacted: ("ingest", "moderation"),
-    CaseSubmitted: ("moderation",),
-    CaseApproved: ("ingest", "feed"),
-    CaseRejected: ("ingest",),
-    CaseWithdrawn: ("moderation", "feed"),
-}
-READERS: Sequence[tuple[Profession | None, Specialty | None]] = (
-    (Profession.PHYSICIAN, Specialty.DERMATOLOGY),
-    (Profession.PHYSICIAN, Specialty.CARDIOLOGY),
-    (Profession.NURSE, None),
-    (Profession.STUDENT, Specialty.DERMATOLOGY),
-    (Profession.STUDENT, Specialty.CARDIOLOGY),
-    (Profession.STUDENT, None),
-    (None, None),
+from tests.gate_records import (
+    AUTHOR,
+    BOXES,
+    CONSUMERS,
+    SIDE,
+    START,
+    TEXT,
+    TEXTS,
+    Looked,
+    Painted,
+    Signed,
+    answer,
+    matches,
+    stored,
 )
-
-
-@dataclass(frozen=True)
-class Painted:
-    """What one revision of a picture shows, as the stand-in of the redactor painted it."""
-
-    regions: tuple[Region, ...]
-    clinical: tuple[Box, ...]
-
-    @property
-    def face_covered(self) -> bool:
-        """Whether the face's own box is covered, by the machine's paint or by a box drawn on it by hand."""
-        return any(region.box == FACE.box for region in self.regions)
-
-    def covers(self, other: "Painted") -> bool:
-        """Whether everything that `other` covers is covered here: by the same kind, which has the same margin. A box
-        drawn by hand has none, so any paint on its place does, as long as that has no opening."""
-        by_hand = {place for place in other.places if place[0] is RegionKind.MANUAL}
-        here = {box for _, box in self.places} if not self.clinical else set()
-        left = other.places - self.places
-        return left <= by_hand and all(box in here for _, box in left)
-
-    @property
-    def places(self) -> set[tuple[RegionKind, Box]]:
-        """What is covered, whoever drew it."""
-        return {(region.kind, region.box) for region in self.regions}
-
-
-@dataclass(frozen=True)
-class Signed:
-    """A consent that all have signed, by our own bookkeeping: what they saw and agreed to."""
-
-    at: datetime
-    seen: Mapping[str, tuple[int, Painted]]
-    purposes: frozenset[Purpose]
-    audience: Audience
-    specialty: Specialty
-    last_day: date
-    informed: bool
-
-
-@dataclass
-class Looked:
-    """What a moderator was really shown, and decided, since they last claimed the case."""
-
-    seen: dict[str, int] = field(default_factory=dict)
-    publish: dict[str, int] = field(default_factory=dict)
 
 
 class World:
@@ -361,7 +278,7 @@ class World:
         for picture_id, revision, boxes in orders:
             wanted = boxes[0] if boxes else BOXES["all"]
             painted = self.painted.setdefault((picture_id, revision), Painted(wanted.boxes, wanted.clinical))
-            self.send(_answer(picture_id, revision, painted))
+            self.send(answer(picture_id, revision, painted))
 
     def _ingest_takes(self, event: Event) -> None:
         if isinstance(event, CaseRedacted):
@@ -498,7 +415,7 @@ class World:
             )
         )
 
-    # -- what readers see, and what they may ---------------------------------------------------------------------
+    # -- what is painted, and what readers see ----------------------------------------------------------------------
 
     def picture(self, number: int) -> Picture | None:
         return self.case.pictures[number % len(self.case.pictures)] if self.case.pictures else None
@@ -520,149 +437,7 @@ class World:
         listed = matches(document, reader.whole_list())
         return document if listed or matches(document, reader.one("c1")) else None
 
-    def problem(self) -> str | None:
-        """What is wrong with what somebody can see now; None where all of it is allowed."""
-        if self.feed_told_of_the_end and self.seen_by(Reader(AUTHOR, ())) is not None:
-            return "the feed was told of the withdrawal and shows the case"
-        for profession, specialty in READERS:
-            reader = Reader(f"{profession} {specialty}", tags_of_reader(profession, specialty))
-            document = self.seen_by(reader)
-            if document is not None and (wrong := self._wrong(document, profession, specialty)):
-                return f"{profession} {specialty}: {wrong}"
-        return None
-
-    def _wrong(
-        self, document: dict[str, Any], profession: Profession | None, specialty: Specialty | None
-    ) -> str | None:
-        version = document["version"]
-        pictures = {one["picture_id"]: one["revision"] for one in orjson.loads(document["pictures"])}
-        if version not in self.submitted:
-            return "nobody submitted it"
-        if version not in self.published:
-            return "nobody approved this submission"
-        if not pictures and QuestionKind(document["kind"]) in NO_PATIENT:
-            return None if profession else "not a professional"
-        known = self.signed[slice(*self.submitted[version])]
-        if not known:
-            return "nobody signed"
-        consent = known[-1]
-        return (
-            self._consent_wrong(consent, document, profession, specialty)
-            or self._pictures_wrong(consent, pictures)
-            or self._moderators_wrong(pictures, self.published[version])
-        )
-
-    def _consent_wrong(
-        self, consent: Signed, document: dict[str, Any], profession: Profession | None, specialty: Specialty | None
-    ) -> str | None:
-        if not consent.informed:
-            return "the patient was not informed"
-        if Purpose.PUBLICATION not in consent.purposes:
-            return "nobody agreed to publication"
-        if self.now.astimezone(UTC).date() > consent.last_day:
-            return "the last day is over"
-        if profession is None:
-            return "not a professional"
-        if consent.audience is Audience.PROFESSIONALS and profession is Profession.STUDENT:
-            return "students are not meant"
-        if consent.audience is Audience.SPECIALTY and specialty is not consent.specialty:
-            return "another specialty is not meant"
-        if consent.audience is Audience.SPECIALTY and document["specialty"] != consent.specialty.value:
-            return "the case is of another specialty than the patient was told"
-        return None
-
-    def _pictures_wrong(self, consent: Signed, pictures: Mapping[str, int]) -> str | None:
-        for picture_id, revision in pictures.items():
-            if picture_id not in consent.seen:
-                return f"the patient never saw {picture_id}"
-            agreed, painted = consent.seen[picture_id]
-            now = self.painted[picture_id, revision]
-            # A moderator may have had more painted; that shows nothing which the patient has not seen.
-            if revision != agreed and not (now.covers(painted) and set(now.clinical) <= set(painted.clinical)):
-                return f"the patient saw revision {agreed} of {picture_id}, and {revision} shows more"
-            if revision < agreed:
-                return f"an older revision of {picture_id} than the patient saw"
-        return None
-
-    def _moderators_wrong(self, pictures: Mapping[str, int], last: list[str]) -> str | None:
-        for picture_id, revision in pictures.items():
-            who = {m for m, seen in self.approvals.items() if seen.get(picture_id) == revision}
-            if AUTHOR in who:
-                return "the author approved it"
-            if not set(last) & who:
-                return f"who approved had not been shown revision {revision} of {picture_id}"
-            painted = self.painted[picture_id, revision]
-            face = painted.clinical or not painted.face_covered
-            if face and len(who) < 2:
-                return f"{picture_id} shows a part of a face, and only {who} approved revision {revision}"
-        return None
-
-
-def stored(case_id: str, entry: CaseEntry) -> dict[str, Any]:
-    """The document that the feed's store writes for an entry."""
-    fields = {"_id": case_id, "standing": entry.standing.value, "version": entry.version, "comments": entry.comments}
-    return fields | copy.deepcopy(entry.content or {})
-
-
-def matches(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    """Whether MongoDB would find the document, for the operators that the feed's queries use."""
-    return all(
-        any(matches(document, one) for one in wanted) if name == "$or" else _field(document.get(name), wanted)
-        for name, wanted in query.items()
-    )
-
-
-def _field(value: Any, wanted: Any) -> bool:
-    if not isinstance(wanted, dict):
-        return bool(value == wanted)
-    ((operator, operand),) = wanted.items()
-    if operator == "$not":
-        return not _field(value, operand)
-    if operator == "$lt":
-        return value is not None and value < operand
-    if operator == "$in":
-        return any(one in operand for one in (value if isinstance(value, list) else [value]))
-    raise AssertionError(f"{operator} is not known here")
-
 
 def _years_later(day: date, years: int) -> date:
     leap = (day.month, day.day) == (2, 29)
     return date(day.year + years, day.month, 28 if leap else day.day)
-
-
-def _answer(picture_id: str, revision: int, painted: Painted) -> CaseRedacted:
-    renditions = tuple(
-        Rendition(
-            size=size,
-            object_key=f"c1/{picture_id}/{revision}/0000-{size}",
-            media_type="image/png",
-            width=SIDE,
-            height=SIDE,
-            size_bytes=10,
-            sha256=f"{hash((picture_id, revision)) % 2**64:064x}",
-        )
-        for size in RenditionSize
-    )
-    frame = Frame(
-        index=0,
-        width=SIDE,
-        height=SIDE,
-        regions=painted.regions,
-        # The second look sees the face wherever it is not covered.
-        residual=() if painted.face_covered else (FACE,),
-        clinical=painted.clinical,
-        renditions=renditions,
-    )
-    return CaseRedacted(
-        case_id="c1",
-        picture_id=picture_id,
-        revision=revision,
-        pictures_total=1,
-        outcome=RedactionOutcome.REDACTED,
-        frames=(frame,),
-    )
-
-
-def every(items: Iterable[bool]) -> bool:
-    """Whether all of a list of steps were taken; all of them are tried."""
-    return all(list(items))

@@ -34,7 +34,9 @@ from shared.events import (
     Specialty,
     WithdrawalCause,
 )
-from tests.gate import BOXES, MODERATORS, READERS, START, World
+from tests.gate import World
+from tests.gate_records import BOXES, MODERATORS, READERS, START
+from tests.gate_rule import problem
 
 numbers = st.integers(0, 7)
 moderators = st.sampled_from(MODERATORS)
@@ -205,7 +207,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def nobody_sees_what_the_patient_did_not_agree_to(self) -> None:
-        assert self.world.problem() is None, self.world.problem()
+        assert problem(self.world) is None, problem(self.world)
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -214,7 +216,7 @@ class Life(RuleBasedStateMachine):
         seen = [world.seen_by(reader_of(*who)) is not None for who in READERS]
         note("seen by nobody" if not any(seen) else "seen by some" if not all(seen) else "seen by all")
         world.deliver_all()
-        assert world.problem() is None, world.problem()
+        assert problem(world) is None, problem(world)
         if world.ended:
             assert not any(world.seen_by(reader_of(*who)) for who in READERS)
 
@@ -295,7 +297,7 @@ def test_the_gate_opens_to_whom_the_patient_chose_and_closes_with_the_last_day(
     for subject in (Subject.ADULT, Subject.MINOR, Subject.PROTECTED_ADULT):
         world = published(audience, subject)
         assert seen(world) == who
-        assert world.problem() is None
+        assert problem(world) is None
         world.now = START + timedelta(days=365)
         assert seen(world) == who
         world.now += timedelta(days=1)
@@ -313,7 +315,7 @@ def test_part_of_a_face_opens_the_gate_with_the_second_moderator_only() -> None:
     assert not any(seen(world))
     moderate(world, "bob")
     assert any(seen(world))
-    assert world.problem() is None
+    assert problem(world) is None
 
 
 LIFE = settings(
