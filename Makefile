@@ -4,6 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Two at once: the tests on the shared platforms wait much, the others compute much. "" runs them one after the other.
+WORKERS ?= -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data train-tattoos
@@ -43,10 +45,10 @@ demo: setup ## walk a real case through, then stay until Ctrl-C (ARGS=--exit: en
 	@exec $(RUN) -m deploy.local.demo $(ARGS)
 
 test: setup ## unit, contract and end-to-end tests on the real platform (ARGS go to pytest)
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(WORKERS) $(ARGS)
 
 test-full: setup ## the same, and what takes long
-	@$(RUN) -m pytest --full $(ARGS)
+	@$(RUN) -m pytest --full $(WORKERS) $(ARGS)
 
 bench: setup ## the measured claims; see benchmarks/README.md
 	@$(RUN) -m benchmarks $(ARGS)

@@ -23,13 +23,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the tests that take long (make test-full)")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--full"):
-        return
-    long_ones = [item for item in items if item.get_closest_marker("full")]
-    if long_ones:
-        config.hook.pytest_deselected(items=long_ones)
-        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    if not config.getoption("--full"):
+        long_ones = [item for item in items if item.get_closest_marker("full")]
+        if long_ones:
+            config.hook.pytest_deselected(items=long_ones)
+            items[:] = [item for item in items if not item.get_closest_marker("full")]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_kept_together_with(item)))
+
+
+def _kept_together_with(item: pytest.Item) -> str:
+    """What one worker runs, in order: everything on one platform, and otherwise the tests of a file."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "stack" in fixtures:
+        return "stack"
+    if "platform" in fixtures or item.get_closest_marker("platform"):
+        return "platform"
+    return item.path.stem
 
 
 def skips_are_failures() -> bool:
