@@ -15,6 +15,7 @@ from services.identity.registries.matching import Matching
 from services.identity.registries.opening import open_registries
 from services.identity.registries.pro_sante_connect import ProSanteConnect
 from services.identity.registries.watch import Watch
+from services.identity.routes.pseudonym import pseudonym_routes
 from services.identity.routes.verifications import VerificationDesk, verification_routes
 from services.identity.routes.verifications_documents import UploadLimits, document_routes
 from services.identity.routes.verifications_psc import psc_routes
@@ -92,6 +93,7 @@ class Verification:
             psc_routes(self._desk, self._psc, self._logins, guard, redirect_url=urls[0], done_url=urls[1]),
             document_routes(self._desk, self.applications, guard, limits),
             review_routes(self._desk, self.applications, guard),
+            pseudonym_routes(self.verifications, self._desk.attempts, guard),
         ]
 
     def work(self) -> list[Work]:

@@ -47,7 +47,7 @@ async def full_life(village: Village) -> tuple[Villager, Villager, Villager]:
     number = Number("rpps", str(uuid.uuid4().int)[:11])
     verified = Verification(member.id, Method.REGISTRY, NOW, NOW, registry="rpps", next_check_at=NOW)
     await village.verifications.confirm(
-        verified, lambda account: account.checked(NOW), number=number, name=CivilName("Lœuvre", "Zoé")
+        verified, lambda account: account.checked(NOW), number=number, name=CivilName("Lœuvre", "Zoé", ("Beaulieu",))
     )
     db = village.mongo.db
     later = NOW + timedelta(days=10_000)
@@ -116,6 +116,7 @@ async def test_the_archive_holds_everything_about_oneself_and_no_secret(village:
     assert files["confirmations_by.json"][0]["owner"] == friend.id
     assert files["confirmations_owner.json"][0].keys() == {"skill", "at"}
     assert files["verifications.json"]["civil_name"] == "Zoé Lœuvre"
+    assert files["verifications.json"]["other_family_names"] == ["Beaulieu"]
     assert len(files["verifications.json"]["number"]) == 11
     assert "sealed" not in str(files)
     assert "password_hash" not in str(files)

@@ -132,6 +132,18 @@ async def test_the_number_is_the_same_as_the_registrys(psc: Psc) -> None:
     assert (answer.status_code, problem(answer)) == (409, "number-in-use")
 
 
+async def test_a_card_does_not_verify_a_pseudonym_that_tells_its_name(psc: Psc) -> None:
+    member = await psc.house.member()
+    await psc.house.accounts.change(
+        member.member_id, lambda found: found.rename(f"{psc.provider.person['family_name']}7")
+    )
+    answer = await psc.through(member.member_id)
+    assert (answer.status_code, problem(answer)) == (409, "pseudonym-tells-name")
+    assert await psc.house.verifications.of(member.member_id) is None
+    await psc.house.verifications.rename(member.member_id, "Aubépine de Mars")
+    assert (await psc.through(member.member_id)).status_code == 200
+
+
 async def test_the_profession_is_what_pro_sante_connect_says(psc: Psc) -> None:
     psc.provider.person = professional(profession="60")
     member = await psc.house.member(Profession.PHYSICIAN)

@@ -244,6 +244,12 @@ class Account:
         status = MemberStatus.VERIFIED if self.verified_at else MemberStatus.UNVERIFIED
         return self._moved(status=status, suspended_for=None)
 
+    def rename(self, pseudonym: str) -> "Account":
+        """Another pseudonym, in its normalised form; the same one changes nothing."""
+        if self.status in (MemberStatus.SUSPENDED, MemberStatus.LEFT):
+            raise MoveRefused(f"{self.pseudonym} is {self.status}: the pseudonym stays.")
+        return self if pseudonym == self.pseudonym else self._moved(pseudonym=pseudonym)
+
     def leave(self, departure: Departure) -> "Account":
         """The member wants to leave; who asks again waits anew."""
         return self._moved(departure=departure)

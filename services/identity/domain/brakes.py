@@ -105,3 +105,8 @@ def letter_brakes(email: str, kind: str) -> tuple[Brake, ...]:
 def account_digest(email: str) -> str:
     """Stands for an address of e-mail that may belong to nobody here and is not ours to keep."""
     return hashlib.sha256(email.encode()).hexdigest()[:32]
+
+
+def pseudonym_brakes(member_id: str) -> tuple[Brake, ...]:
+    """The brake on other pseudonyms: who changes names daily is known by none."""
+    return (Brake(f"pseudonym:{member_id}", free=5, max_wait_s=86_400, memory_s=7 * 86_400),)

@@ -41,6 +41,8 @@ class Letter(StrEnum):
     """Facts: reason (a sentence in the member's language)."""
     MATCH_REFUSED = "match_refused"
     """A registry that was away has answered, and does not confirm what the member said."""
+    PSEUDONYM_TELLS_NAME = "pseudonym_tells_name"
+    """A verification that the member waits for cannot be completed under the present pseudonym."""
     LEAVING_ASKED = "leaving_asked"
     """Facts: leaves_on (ISO date)."""
     CONSENT_EXPIRING = "consent_expiring"
@@ -329,6 +331,22 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
             "The registry did not confirm your profession",
             "You asked to be verified while the registry did not answer. It has answered since: number, name and the "
             "profession of your account do not belong together there. Check them and try again, or hand in a proof.",
+        ),
+    },
+    Letter.PSEUDONYM_TELLS_NAME: {
+        "fr": Words(
+            "Votre vérification attend un autre pseudonyme",
+            "Votre pseudonyme contient votre nom, ou le laisse lire. Or les noms des membres ne sortent pas de leur "
+            "compte\u00a0: votre vérification ne peut pas être menée à bien sous ce pseudonyme. Choisissez-en un autre "
+            "dans les réglages de votre compte. Si vous aviez déposé un justificatif, il reste en attente et sera "
+            "examiné de nouveau\u00a0; si vous aviez indiqué un numéro, recommencez ensuite la demande.",
+        ),
+        "en": Words(
+            "Your verification needs another pseudonym",
+            "Your pseudonym contains your name, or lets it be read. Members' names do not leave their account, so your "
+            "verification cannot be completed under this pseudonym. Choose another one in your account's settings. A "
+            "proof that you have handed in stays, and will be looked at again; if you gave a number, ask again "
+            "afterwards.",
         ),
     },
     Letter.CONSENT_EXPIRING: {

@@ -8,7 +8,7 @@ registry about others.
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -90,10 +90,14 @@ class Practitioner:
 
 @dataclass(frozen=True, slots=True)
 class CivilName:
-    """A person's name. It is kept sealed, and stays in identity: no event, log line or read model holds it."""
+    """A person's name. It is kept sealed, and stays in identity: no event, log line or read model holds it.
+
+    `on_record`: the family names under which a registry knows the person besides (at birth, in practice).
+    """
 
     family: str
     given: str
+    on_record: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def in_one_line(self) -> str:
@@ -153,17 +157,17 @@ def end_of_school_year(today: date) -> date:
 
 
 def _same_family(claimed: str, known: str) -> bool:
-    left, right = _parts(claimed), _parts(known)
+    left, right = name_parts(claimed), name_parts(known)
     if not left or not right:
         return False
     if "".join(left) == "".join(right):
         return True
-    few, many = sorted((_without_particles(left), _without_particles(right)), key=len)
+    few, many = sorted((without_particles(left), without_particles(right)), key=len)
     return bool(few) and all(len(part) > 1 for part in few) and set(few) <= set(many)
 
 
 def _same_given(claimed: str, known: str) -> bool:
-    left, right = _parts(claimed), _parts(known)
+    left, right = name_parts(claimed), name_parts(known)
     if not left or not right:
         return False
     if "".join(left) == "".join(right):
@@ -172,11 +176,13 @@ def _same_given(claimed: str, known: str) -> bool:
     return all(len(part) > 1 for part in few) and set(few) <= set(many)
 
 
-def _without_particles(parts: list[str]) -> list[str]:
+def without_particles(parts: list[str]) -> list[str]:
+    """The parts of a family name that are no "de", "van" or the like."""
     return [part for part in parts if part not in _PARTICLES]
 
 
-def _parts(name: str) -> list[str]:
+def name_parts(name: str) -> list[str]:
+    """The words of a name as they are compared: lower case, without accents, ligatures taken apart."""
     plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     return re.findall(r"\w+", plain)

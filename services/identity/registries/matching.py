@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final
@@ -10,6 +11,7 @@ from prometheus_client import Counter
 
 from services.identity.domain.account import Account, AccountUnknown, MoveRefused
 from services.identity.domain.letters import Letter, Mailer
+from services.identity.domain.pseudonyms import PseudonymTellsName
 from services.identity.domain.recheck import Finding, Rhythm
 from services.identity.domain.verification import (
     AnotherPerson,
@@ -38,7 +40,7 @@ Clock = Callable[[], datetime]
 AccountOf = Callable[[str], Awaitable[Account | None]]
 COUNTRIES: Final = {"rpps": "FR", "npi": "US"}
 """Where the numbers of an issuer are given, by the issuer of registries; identities of a test bed are of nowhere."""
-_REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, MoveRefused, AccountUnknown)
+_REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, MoveRefused, AccountUnknown)
 
 
 class Matching:
@@ -66,7 +68,7 @@ class Matching:
     ) -> Account:
         """The account, verified; `profession` where it is another one than the account's by now (students graduate).
 
-        Raises NotMatched, NumberTaken, AnotherPerson, RegistryAway and MoveRefused.
+        Raises NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, RegistryAway and MoveRefused.
         """
         registry, practises = self.registries[number.issuer], profession or account.profession
         try:
@@ -90,7 +92,7 @@ class Matching:
         profession: Profession | None,
     ) -> Account:
         """Keep what was found and move the account. A number of a registry is asked about again, whether or not this
-        deployment asks that registry now."""
+        deployment asks that registry now. Every family name on record is kept from the pseudonym."""
         now = self._now()
         number = practitioner.number
         country = COUNTRIES.get(number.issuer)
@@ -120,8 +122,13 @@ class Matching:
                 country=country,
             )
 
+        others = tuple(family for family in practitioner.families if family != name.family)
         return await self._verifications.confirm(
-            verification, confirmed, number=number, name=name, within=partial(self._kept.forget, member_id)
+            verification,
+            confirmed,
+            number=number,
+            name=replace(name, on_record=others),
+            within=partial(self._kept.forget, member_id),
         )
 
     async def keep(
@@ -151,9 +158,10 @@ class Matching:
         except RegistryAway:
             await self._kept.put_off(kept, self._rhythm.after_silence(kept.failures + 2, now))
             return False
-        except _REFUSED:
+        except _REFUSED as refusal:
+            told = Letter.PSEUDONYM_TELLS_NAME if isinstance(refusal, PseudonymTellsName) else Letter.MATCH_REFUSED
             if await self._kept.refuse(kept, now):
-                await self._mailer.enqueue(kept.member_id, Letter.MATCH_REFUSED)
+                await self._mailer.enqueue(kept.member_id, told)
         else:
             await self._mailer.enqueue(kept.member_id, Letter.ACCOUNT_VERIFIED)
         return True

@@ -140,7 +140,12 @@ async def _files(doorway: Doorway, member_id: str) -> AsyncIterator[tuple[str, b
         found: Any = documents
         if name == "verifications" and documents:
             number = await doorway.verifications.number_of(member_id)
-            opened = {"number": number.value if number else None, "civil_name": await people.name(member_id)}
+            verified_as = await doorway.verifications.civil_name_of(member_id)
+            opened = {
+                "number": number.value if number else None,
+                "civil_name": verified_as.in_one_line if verified_as else None,
+                "other_family_names": verified_as.on_record if verified_as else (),
+            }
             found = documents[0] | opened
         elif name in ("accounts", "profiles", "factors", "blocks"):
             found = documents[0] if documents else None

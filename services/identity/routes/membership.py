@@ -1,10 +1,11 @@
 """HTTP in: registration in two steps, one's own account, and the public keys that every service verifies with."""
 
+import hashlib
 import json
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from prometheus_client import Counter
 from pydantic import (
     AfterValidator,
@@ -100,6 +101,7 @@ def weak_password(error: PasswordTooWeak) -> Text:
 
 
 Email = Annotated[str, Field(max_length=254, examples=["a.martin@hopital.example"]), AfterValidator(_email)]
+Pseudonym = Annotated[str, Field(max_length=80, examples=["Dr Ambroise"]), AfterValidator(_pseudonym)]
 Password = Annotated[SecretStr, Field(max_length=1024)]
 
 
@@ -110,7 +112,7 @@ class Registration(BaseModel):
 
     # The password is judged by what comes before it.
     email: Email
-    pseudonym: Annotated[str, Field(max_length=80, examples=["Dr Ambroise"]), AfterValidator(_pseudonym)]
+    pseudonym: Pseudonym
     password: Password
     profession: Profession
     specialty: Specialty | None = None
@@ -193,11 +195,21 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
             raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium", error="invalid_token"'})
         return Member.of(account)
 
-    @router.get("/.well-known/jwks.json", tags=["keys"])
-    async def jwks(response: Response) -> dict[str, Any]:
-        """The public keys of access tokens (RFC 7517)."""
-        response.headers["cache-control"] = f"public, max-age={JWKS_MAX_AGE_S}"
-        return desk.keys.published()
+    @router.get(
+        "/.well-known/jwks.json",
+        tags=["keys"],
+        response_model=dict[str, Any],
+        responses={304: {"description": "They have not changed."}},
+    )
+    async def jwks(response: Response, if_none_match: Annotated[str, Header()] = "") -> dict[str, Any] | Response:
+        """The public keys of access tokens (RFC 7517). 304 for who has them already: services ask every few seconds."""
+        published = desk.keys.published()
+        etag = f'"{hashlib.sha256(json.dumps(published, sort_keys=True).encode()).hexdigest()[:32]}"'
+        headers = {"cache-control": f"public, max-age={JWKS_MAX_AGE_S}", "etag": etag}
+        if etag in if_none_match:
+            return Response(status_code=304, headers=headers)
+        response.headers.update(headers)
+        return published
 
     return router
 

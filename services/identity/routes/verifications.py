@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.identity.domain.account import Account, KeepsAccounts, MoveRefused
 from services.identity.domain.brakes import CountsTries
+from services.identity.domain.pseudonyms import PseudonymTellsName, tells_name
 from services.identity.domain.verification import (
     AnotherPerson,
     CivilName,
@@ -95,6 +96,19 @@ VERIFIED_AS_ANOTHER = ProblemKind(
         "administrators.",
         fr="Un compte reste celui de la personne pour qui il a été vérifié. Si vous êtes l'une et l'autre, écrivez aux "
         "administrateurs.",
+    ),
+)
+PSEUDONYM_TELLS_NAME = ProblemKind(
+    "pseudonym-tells-name",
+    409,
+    Text(en="This pseudonym tells your name", fr="Ce pseudonyme révèle votre nom"),
+    Text(
+        en="A pseudonym must not contain the name of who bears it: it stands under everything that you write, and your "
+        "name stays in your account. Choose another one (PUT /me/pseudonym), then ask for the verification again. You "
+        "can show your name in your profile, to whom you like.",
+        fr="Un pseudonyme ne doit pas contenir le nom de qui le porte\u00a0: il accompagne tout ce que vous écrivez, "
+        "et votre nom reste dans votre compte. Choisissez-en un autre (PUT /me/pseudonym), puis redemandez la "
+        "vérification. Vous pouvez montrer votre nom dans votre profil, à qui vous voulez.",
     ),
 )
 REGISTRY_AWAY = ProblemKind(
@@ -224,11 +238,13 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
             number = registry.check_number(asked.number)
         except NumberMalformed as error:
             raise _malformed(error.code) from error
+        name = CivilName(asked.family_name, asked.given_name)
+        if tells_name(account.pseudonym, name):  # whether or not it is theirs, the registry need not be asked
+            raise PSEUDONYM_TELLS_NAME()
         brakes = registry_brakes(account.member_id, address_of(request), await desk.verifications.place_of(number))
         wait_s = await desk.attempts.begin(brakes)
         if wait_s:
             raise too_many(wait_s)
-        name = CivilName(asked.family_name, asked.given_name)
         first_match = account.verified_at is None
         try:
             account = await desk.matching.verify(account, number, name, asked.profession)
@@ -245,6 +261,8 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
             raise NUMBER_IN_USE() from error
         except AnotherPerson as error:
             raise VERIFIED_AS_ANOTHER() from error
+        except PseudonymTellsName as error:
+            raise PSEUDONYM_TELLS_NAME() from error
         except MoveRefused as error:
             raise ACCOUNT_SUSPENDED() from error
         else:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from services.identity.domain.account import MoveRefused
 from services.identity.domain.brakes import Brake
+from services.identity.domain.pseudonyms import PseudonymTellsName
 from services.identity.domain.verification import AnotherPerson, Method, NumberTaken
 from services.identity.registries import RegistryAway
 from services.identity.registries.matching import VERIFICATIONS
@@ -25,6 +26,7 @@ from services.identity.registries.pro_sante_connect import LoginRefused, LoginTo
 from services.identity.routes.desk import too_many
 from services.identity.routes.verifications import (
     NUMBER_IN_USE,
+    PSEUDONYM_TELLS_NAME,
     VERIFIED_AS_ANOTHER,
     VerificationDesk,
     VerificationView,
@@ -198,5 +200,6 @@ _REFUSALS: dict[type[Exception], ProblemKind] = {
     NotAProfessional: NOT_A_PROFESSIONAL,
     NumberTaken: NUMBER_IN_USE,
     AnotherPerson: VERIFIED_AS_ANOTHER,
+    PseudonymTellsName: PSEUDONYM_TELLS_NAME,
     MoveRefused: ACCOUNT_SUSPENDED,
 }

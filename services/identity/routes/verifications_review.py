@@ -18,6 +18,7 @@ from services.identity.domain.documents import (
     ReviewRefused,
     check_end,
 )
+from services.identity.domain.pseudonyms import PseudonymTellsName
 from services.identity.domain.verification import CivilName, Method, Verification, end_of_school_year
 from services.identity.registries.matching import VERIFICATIONS
 from services.identity.routes.verifications import Name, VerificationDesk
@@ -37,6 +38,18 @@ APPLICANT_GONE = ProblemKind(
     Text(
         en="The applicant is suspended or has left. Refuse the application, or leave it.",
         fr="Le demandeur est suspendu ou parti. Refusez la demande, ou laissez-la.",
+    ),
+)
+
+APPLICANT_PSEUDONYM = ProblemKind(
+    "applicant-pseudonym",
+    409,
+    Text(en="The applicant's pseudonym tells their name", fr="Le pseudonyme du demandeur révèle son nom"),
+    Text(
+        en="Nobody is verified under a pseudonym that contains their name. The applicant has been asked to choose "
+        "another one; give the application back, and accept it when that is done.",
+        fr="Personne n'est vérifié sous un pseudonyme qui contient son nom. Le demandeur a été prié d'en choisir un "
+        "autre\u00a0; rendez la demande, et acceptez-la quand ce sera fait.",
     ),
 )
 
@@ -231,6 +244,9 @@ def review_routes(
             raise told(refusal) from refusal
         except (MoveRefused, AccountUnknown) as error:
             raise APPLICANT_GONE() from error
+        except PseudonymTellsName as error:
+            VERIFICATIONS.labels(Method.DOCUMENTS.value, type(error).__name__).inc()
+            raise APPLICANT_PSEUDONYM() from error
         VERIFICATIONS.labels(Method.DOCUMENTS.value, given.outcome).inc()
         log.info("an application was decided", extra={"application_id": application_id, "outcome": given.outcome})
         ended = await applications.get(application_id)

@@ -22,6 +22,7 @@ from services.identity.domain.documents import (
     estimated_wait,
 )
 from services.identity.domain.letters import Letter, Mailer
+from services.identity.domain.pseudonyms import PseudonymTellsName
 from services.identity.domain.verification import CivilName, Verification
 from services.identity.store.proof_eraser import AUDIT, COLLECTION, ProofEraser
 from services.identity.store.verifications import Verifications
@@ -171,7 +172,10 @@ class Applications:
         name: CivilName,
         confirm: Callable[[Account], Account],
     ) -> Application:
-        """Verify the applicant and end the application, with the letter and the note of it: all or nothing."""
+        """Verify the applicant and end the application, with the letter and the note of it: all or nothing.
+
+        Raises PseudonymTellsName: then the application waits on, and the applicant is asked for another pseudonym.
+        """
         ended: list[Application] = []
 
         async def within(session: Session) -> None:
@@ -184,7 +188,12 @@ class Applications:
             await self._mailer.enqueue(moved.member_id, Letter.ACCOUNT_VERIFIED, session=session)
             ended[:] = [moved]
 
-        await self._verifications.confirm(verification, confirm, name=name, within=within)
+        try:
+            await self._verifications.confirm(verification, confirm, name=name, within=within)
+        except PseudonymTellsName as refusal:
+            once = f"pseudonym:{application_id}:{refusal.version}"
+            await self._mailer.enqueue(verification.member_id, Letter.PSEUDONYM_TELLS_NAME, once=once)
+            raise
         await self._eraser.erase_if_ended(ended[0])
         return ended[0]
 

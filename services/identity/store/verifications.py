@@ -7,12 +7,13 @@ or the reverse. A number belongs to one member (a unique index on its HMAC).
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from services.identity.domain.account import Account, AccountUnknown
+from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken
 from services.identity.domain.profile import Part, Visibility
+from services.identity.domain.pseudonyms import PseudonymTellsName, tells_name
 from services.identity.domain.verification import (
     AnotherPerson,
     CivilName,
@@ -76,8 +77,8 @@ class Verifications:
     ) -> Account:
         """Move the account and keep how it was verified, both or neither; returns the account.
 
-        `within` writes more in the same transaction. Raises NumberTaken, AnotherPerson, AccountUnknown and whatever
-        `move` raises.
+        `within` writes more in the same transaction. Raises NumberTaken, AnotherPerson, PseudonymTellsName,
+        AccountUnknown and whatever `move` raises.
         """
         member_id = verification.member_id
         document = _document(verification)
@@ -85,7 +86,7 @@ class Verifications:
             document["number_place"] = await self._index.place_of(number)
             document[NUMBER] = await self._sealed.seal(member_id, NUMBER, number.value.encode())
         if name is not None:
-            plain = json.dumps({"family": name.family, "given": name.given}, ensure_ascii=False).encode()
+            plain = json.dumps(asdict(name), ensure_ascii=False).encode()
             document[CIVIL_NAME] = await self._sealed.seal(member_id, CIVIL_NAME, plain)
 
         async def write(session: Session) -> Account:
@@ -95,6 +96,8 @@ class Verifications:
                 await self._make_room(document["number_place"], member_id, session)
             await self._show(member_id, name, session)  # before the move, with which the directory follows
             moved = await self._accounts.change_within(session, member_id, move)
+            if name is not None and tells_name(moved.pseudonym, name):
+                raise PseudonymTellsName(moved.version - 1)
             new = document | _number_kept(before) if number is None and before else document
             await self._kept.replace_one({"_id": member_id}, new, upsert=True, session=session)
             if within is not None:
@@ -105,6 +108,25 @@ class Verifications:
             return await self._mongo.transaction(write)
         except DuplicateKeyError as error:
             raise NumberTaken from error
+
+    async def rename(self, member_id: str, pseudonym: str) -> Account:
+        """Give the member another pseudonym, in its normalised form; returns the account.
+
+        Raises PseudonymTellsName where it tells the civil name that was verified, AlreadyTaken, AccountUnknown and
+        MoveRefused.
+        """
+
+        async def write(session: Session) -> Account:
+            moved = await self._accounts.change_within(session, member_id, lambda found: found.rename(pseudonym))
+            name = await self.civil_name_of(member_id, session)
+            if name is not None and tells_name(pseudonym, name):
+                raise PseudonymTellsName(moved.version - 1)
+            return moved
+
+        try:
+            return await self._mongo.transaction(write)
+        except DuplicateKeyError as error:
+            raise AlreadyTaken("pseudonym") from error
 
     async def of(self, member_id: str) -> Verification | None:
         """How this member was verified, None where they were not (or by hand)."""
@@ -125,13 +147,13 @@ class Verifications:
         found = await self._kept.find_one({"_id": member_id}, {NUMBER: 1, "registry": 1})
         return await self._number(found) if found and NUMBER in found else None
 
-    async def civil_name_of(self, member_id: str) -> CivilName | None:
+    async def civil_name_of(self, member_id: str, session: Session | None = None) -> CivilName | None:
         """The member's civil name. For the re-identification that two people ask for, and the member's own export."""
-        found = await self._kept.find_one({"_id": member_id}, {CIVIL_NAME: 1})
+        found = await self._kept.find_one({"_id": member_id}, {CIVIL_NAME: 1}, session=session)
         if not found or CIVIL_NAME not in found:
             return None
         plain = json.loads(await self._sealed.open(member_id, CIVIL_NAME, found[CIVIL_NAME]))
-        return CivilName(plain["family"], plain["given"])
+        return CivilName(plain["family"], plain["given"], tuple(plain["on_record"]))
 
     async def civil_name(self, member_id: str) -> str | None:
         """The same as one text, given name first."""
