@@ -391,3 +391,11 @@ def test_the_handbook_lists_the_files_of_every_secret() -> None:
     assert {name: set(listed) for name, *listed in rows} == {
         name: set(stack[name]["secrets"]) for name in (*SERVICES, "provision")
     }
+
+
+def test_every_secret_that_the_handbook_names_is_read_by_somebody() -> None:
+    said = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`(\w+_(?:password|token|secret|uri|(?:secret|wrapping|signing|annuaire)_key))`", said))
+    read = {name.lower() for service in SERVICES for name in files.variables_of(service)}
+    assert not named - read - set(files.compose()["secrets"])
+    assert "identity_smtp_password" in named
