@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pypdf
 import pytest
+from PIL import Image
 
 from deploy.local import Platform
 from services.ingest import consent_texts
@@ -108,6 +109,31 @@ async def test_nobody_gets_the_sheet_back_but_a_privacy_officer(ingest: IngestSe
         assert SHEET not in await ingest.blobs.get(PROOFS, entry.key)
     proof = (await as_officer(ingest, path)).json()
     assert base64.b64decode(proof["proofs"][0]["sheet_base64"]) == SHEET
+
+
+async def test_what_the_camera_wrote_beside_the_sheet_is_not_sealed_and_the_hash_is_of_what_is(
+    ingest: IngestService,
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825).update({1: "N", 2: (44.0, 50.0, 16.0)})
+    exif[0x010F] = "Camera of Jane Doe"
+    out = io.BytesIO()
+    Image.linear_gradient("L").save(out, "JPEG", exif=exif)
+    case_id = await painted_case(ingest)
+    address = f"/cases/{case_id}/consent-requests/{(await asked(ingest, case_id))['request_id']}"
+    await ingest.call("POST", f"{address}/form")
+    said = f"signed_on={datetime.now(UTC).date().isoformat()}&language=en&purpose=publication"
+    broken = await ingest.call("PUT", f"{address}/paper?{said}", content=out.getvalue()[:-9])
+    assert slug(broken) == (422, "sheet-unreadable")
+    kept = await ingest.call("PUT", f"{address}/paper?{said}", content=out.getvalue())
+    path = f"/consents/{kept.json()['consent']['consent_id']}/proof?reason=complaint"
+    (proof,) = (await as_officer(ingest, path)).json()["proofs"]
+    sheet = base64.b64decode(proof["sheet_base64"])
+    assert b"Jane" not in sheet
+    assert (proof["sheet_type"], proof["record"]["sheet_metadata"]) == ("image/jpeg", "removed")
+    assert proof["record"]["sheet_sha256"] == hashlib.sha256(sheet).hexdigest()
+    with Image.open(io.BytesIO(sheet)) as picture:
+        assert not picture.getexif()
 
 
 # -- proofs ---------------------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 import io
 import struct
+import warnings
 import zlib
+from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from services.ingest.routes.drawing import sheet_type, strokes
+from services.ingest.routes.drawing import strokes
 from shared.web import Problem
 
 
@@ -101,8 +103,22 @@ def test_a_file_that_unfolds_to_a_billion_pixels_is_refused_by_its_header() -> N
     assert slug(data) == "signature-unreadable"
 
 
-def test_a_sheet_is_told_by_its_content() -> None:
-    assert sheet_type(file(drawn())) == "image/png"
-    assert sheet_type(file(drawn(mode="RGB", ground="white"), "JPEG")) == "image/jpeg"
-    assert sheet_type(b"%PDF-1.4 ...") == "application/pdf"
-    assert sheet_type(b"<html>") is None
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_a_picture_that_pillow_only_warns_of_is_refused_whatever_becomes_of_warnings(action: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        assert slug(file(Image.new("1", (10_000, 10_000)))) == "signature-unreadable"
+
+
+def test_the_filters_of_warnings_which_all_threads_share_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(warnings.filters)
+    during: list[object] = []
+    upright = ImageOps.exif_transpose
+
+    def looked_at(picture: Image.Image) -> Image.Image:
+        during.extend(warnings.filters)
+        return upright(picture)
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", looked_at)
+    strokes(file(drawn()))
+    assert during == before

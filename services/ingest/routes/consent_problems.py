@@ -132,6 +132,16 @@ SHEET_TYPE = ProblemKind(
         fr="Envoyez le formulaire photographié ou numérisé en JPEG, PNG ou PDF.",
     ),
 )
+SHEET_UNREADABLE = ProblemKind(
+    "sheet-unreadable",
+    422,
+    Text(en="The form cannot be read", fr="Le formulaire est illisible"),
+    Text(
+        en="The file is not complete. Photograph or scan the form again, and send the whole file.",
+        fr="Le fichier n'est pas complet. Photographiez ou numérisez de nouveau le formulaire, et envoyez le fichier "
+        "entier.",
+    ),
+)
 SIGNATURE_UNREADABLE = ProblemKind(
     "signature-unreadable",
     422,

@@ -24,17 +24,17 @@ from services.ingest.pages.offer import Responsible
 from services.ingest.pages.pdf import Part, form_pdf, leaflet_pdf
 from services.ingest.routes.bodies import whole_body
 from services.ingest.routes.caller import Member, Open, Resources, now, resources, respond
-from services.ingest.routes.consent_problems import NOT_CONFIGURED, SHEET_TYPE
+from services.ingest.routes.consent_problems import NOT_CONFIGURED
 from services.ingest.routes.consent_views import (
     ConsentRequestView,
     LinkView,
     NewConsentRequest,
     NewInformation,
 )
-from services.ingest.routes.drawing import sheet_type
 from services.ingest.routes.links import NewLink, link_view, new_link, withdrawal_url
 from services.ingest.routes.proofs import paper_record
 from services.ingest.routes.renditions import painted_for
+from services.ingest.routes.sheets import sheet_of
 from services.ingest.routes.views import CaseView
 from services.ingest.store import Answer, Proof
 from services.ingest.store.consents import canonical
@@ -221,16 +221,15 @@ async def keep_paper(
 ) -> Response:
     """Keep the photographed or scanned form as the signature; the body is the file: JPEG, PNG or PDF.
 
-    It is sealed, and nobody but a privacy officer can open it again. Say what is ticked and signed on it.
+    Of a JPEG or PNG the picture alone is kept, not a bit of it changed: place, time and device are left behind; a PDF
+    is kept as it is. It is sealed, and nobody but a privacy officer can open it again. Say what is ticked and signed
+    on it.
     """
     who = responsible(open_)
     at = now()
     await open_.store.case_of(member.member_id, case_id)  # before a byte is read
     async with open_.uploads.one(member.member_id):
-        sheet = await whole_body(request, open_.settings.upload_time_limit_s)
-    media_type = sheet_type(sheet)
-    if media_type is None:
-        raise SHEET_TYPE()
+        sheet = await asyncio.to_thread(sheet_of, await whole_body(request, open_.settings.upload_time_limit_s))
     proof_id, consent_id = str(uuid.uuid4()), str(uuid.uuid4())
 
     def signatures(case: Case) -> tuple[Mapping[str, Signature], Proof]:
@@ -239,7 +238,7 @@ async def keep_paper(
         signers = {signer_id: asked.slot(signer_id) for signer_id in wanted}
         purposes = tuple(one for one in Purpose if one in purpose)
         record = paper_record(case, asked, list(signers.values()), purposes, language, signed_on, at, sheet, who)
-        proof = Proof(proof_id, canonical(record), sheet, media_type)
+        proof = Proof(proof_id, canonical(record), sheet.data, sheet.media_type)
         signed = {
             signer_id: Signature(
                 capacity=slot.capacity,

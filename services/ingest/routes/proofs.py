@@ -13,6 +13,7 @@ from services.ingest.domain.case import Case
 from services.ingest.domain.consent import Means, Purpose, years_after
 from services.ingest.domain.consent_request import ConsentRequest, Slot
 from services.ingest.pages.offer import Responsible
+from services.ingest.routes.sheets import Sheet
 from shared.events import Language
 
 FORMAT = "consilium-consent-1"
@@ -44,13 +45,17 @@ def paper_record(
     language: Language,
     signed_on: date,
     at: datetime,
-    sheet: bytes,
+    sheet: Sheet,
     responsible: Responsible,
 ) -> dict[str, Any]:
-    """Signatures on paper: date and boxes as the author read them off the sheet, which lies beside it."""
+    """Signatures on paper: date and boxes as the author read them off the sheet, which lies beside it.
+
+    The hash is of the sheet as it is kept; `sheet_metadata` says whether the camera's was left behind.
+    """
     return {
         **_asked(case, request, language, responsible),
-        **_signed(request, slots, Means.PAPER, purposes, signed_on, at, sheet),
+        **_signed(request, slots, Means.PAPER, purposes, signed_on, at, sheet.data),
+        "sheet_metadata": "removed" if sheet.stripped else "as_sent",
         "read_off_by": case.author_id,
     }
 
