@@ -5,7 +5,7 @@ What happens to a message on its way to a handler, and when a handler fails, is 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from faststream.kafka import KafkaBroker
@@ -124,6 +124,10 @@ class Bus:
     async def purge_dead_letters(self, *mentions: str) -> int:
         """Erase this service's dead letters that mention one of the ids (a withdrawn case, its pictures)."""
         return await dead_letters.purge(self.service, kafka_client_options(self._settings), mentions)
+
+    async def purge_dead_letters_of(self, cases: Mapping[str, Collection[str]]) -> dict[str, int]:
+        """The same for several cases at once: case -> ids that letters mention it by. Returns how many of each."""
+        return await dead_letters.purge_each(self.service, kafka_client_options(self._settings), cases)
 
     @property
     def settings(self) -> ServiceSettings:

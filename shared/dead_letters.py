@@ -7,7 +7,7 @@ number of tries, the original place and key, and the original headers byte for b
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -114,8 +114,21 @@ async def send_back(service: str, options: dict[str, Any], only: str = "") -> in
 
 async def purge(service: str, options: dict[str, Any], mentions: tuple[str, ...]) -> int:
     """Erase every letter that mentions one of the ids. Returns how many."""
-    letters = [found async for found in read(service, options) if any(found.mentions(text) for text in mentions)]
-    return await _produce(options, letters, back=False)
+    return (await purge_each(service, options, {"": mentions}))[""]
+
+
+async def purge_each(service: str, options: dict[str, Any], mentions: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """`purge` for several cases in one reading: case -> ids by which letters mention it. Returns how many of each."""
+    counts = dict.fromkeys(mentions, 0)
+    letters = []
+    async for found in read(service, options):
+        whose = [case for case, ids in mentions.items() if any(found.mentions(text) for text in ids)]
+        for case in whose:
+            counts[case] += 1
+        if whose:
+            letters.append(found)
+    await _produce(options, letters, back=False)
+    return counts
 
 
 async def _superseded(found: DeadLetter, options: dict[str, Any]) -> bool:

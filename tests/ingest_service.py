@@ -334,7 +334,7 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
             keyring = FileKeyRing(key_file)
             room, redactor_room = RawRoom(blobs, keyring), RawRoom(redactor_blobs, keyring)
-            handlers = Handlers(opened.store, members)
+            handlers = Handlers(opened.store, members, opened.receipts)
             yield IngestService(app, http, mongo, blobs, redactor_blobs, room, redactor_room, handlers, tokens, keyring)
     await mongo.db.client.drop_database(database)
     for client in (blobs, redactor_blobs, mongo):

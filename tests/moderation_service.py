@@ -6,7 +6,7 @@ What others would tell it is handed to its handlers; what it would tell them is 
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,16 +17,18 @@ from deploy.local import Platform
 from services.moderation.handlers import Handlers
 from services.moderation.routes import make_router
 from services.moderation.settings import Settings
-from services.moderation.store import Comments, Contents, Reviews
+from services.moderation.store import Comments, Contents, Endings, Reviews
 from shared.auth import Guard, Members
 from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, text_key
 from shared.bus import Received
+from shared.erasures import Erasures
 from shared.events import (
     CaseRedacted,
     CaseSubmitted,
     ConsentFacts,
     Event,
     Frame,
+    ModerationErased,
     PictureKind,
     QuestionKind,
     RedactionOutcome,
@@ -54,7 +56,9 @@ class Moderation:
         self.members = Members(mongo.db, cache_s=0)
         self.letters_forgotten: list[tuple[str, ...]] = []
         self.comments = Comments(mongo, self.reviews)
-        self.handlers = Handlers(self.reviews, self.comments, self.members, self._forget)
+        erasures = Erasures(mongo, ModerationErased, self._forget)
+        endings = Endings(mongo, self.reviews, self.comments, erasures)
+        self.handlers = Handlers(self.reviews, self.comments, self.members, endings)
         settings = settings_of(platform, "moderation")
         self.blobs = Blobs(settings)
         self.contents = Contents(self.blobs)
@@ -64,9 +68,9 @@ class Moderation:
         router = make_router(self.reviews, self.contents, self.comments, guard)
         self.app = create_app(settings, "moderation", service="moderation", routers=[router])
 
-    async def _forget(self, *ids: str) -> int:
-        self.letters_forgotten.append(ids)
-        return 0
+    async def _forget(self, cases: Mapping[str, Collection[str]]) -> dict[str, int]:
+        self.letters_forgotten += [tuple(ids) for ids in cases.values()]
+        return dict.fromkeys(cases, 0)
 
     def client(self, moderator: str, *, roles: tuple[str, ...] = ("member", "moderator")) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {self.tokens.token(moderator, roles=list(roles))}"}

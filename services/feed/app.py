@@ -17,9 +17,13 @@ from shared import log
 from shared.auth import Guard, TokenVerifier
 from shared.blobs import Blobs
 from shared.bus import Bus
+from shared.erasures import Erasures
 from shared.errors import dependency_is_away
+from shared.events import FeedErased
 from shared.ledger import Ledger
-from shared.mongo import Mongo
+from shared.mongo import Mongo, prepare_when_possible
+from shared.outbox import Relay
+from shared.turnover import Turnover
 from shared.web import Check
 from shared.web import create_app as create_web_app
 
@@ -39,12 +43,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     builds = Builds(mongo.db)
     members = Members(builds)
     pages = Pages(builds, members)
-    projector = Projector(mongo, builds)
+    erasures = Erasures(mongo, FeedErased, bus.purge_dead_letters_of)
+    projector = Projector(mongo, builds, erasures)
+    relay = Relay(mongo.db, bus)
+    turnover = Turnover(bus, SERVICE, settings.log_turnover_s)
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
     guard = Guard(verifier, members.state)
 
-    handlers = Handlers(projector, bus.purge_dead_letters)
-    ledger = Ledger(settings, projector.still_shown, handlers.on_case_withdrawn)
+    handlers = Handlers(projector, erasures)
+    ledger = Ledger(settings, projector.not_withdrawn, handlers.on_case_withdrawn)
     if settings.runs_worker:
         handlers.listen(bus, settings.batch_records)
 
@@ -52,26 +59,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         while True:
             try:
                 await _have_a_build(builds, Rebuild(settings, mongo, builds, projector))
+                # Not before: an approval that waits in the log beside its withdrawal would be shown until both are in.
+                await ledger.wait()
                 await bus.start()
             except Exception:  # nobody awaits this task, and without it the feed would stand still in silence
                 logger.exception("the feed has no build to work on, trying again")
                 await asyncio.sleep(5.0)
             else:
-                return
+                break
+        await asyncio.gather(relay.run(), erasures.run(), turnover.run())
+
+    async def apply_ledger() -> None:
+        await prepare_when_possible(erasures.prepare)
+        await ledger.run()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(ledger.run(), name="ledger")]
+        tasks = [asyncio.create_task(apply_ledger(), name="ledger")]
         if settings.runs_worker:
             tasks.append(asyncio.create_task(work(), name="feed-work"))
         try:
             yield
         finally:
+            if settings.runs_worker:
+                await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if settings.runs_worker:
-                await bus.stop()
             blobs.close()
             mongo.close()
 
@@ -82,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.runs_api:
         checks["objects"] = blobs.ping
     if settings.runs_worker:
-        checks["kafka"] = bus.check
+        checks |= {"kafka": bus.check, "outbox": relay.check}
     return create_web_app(
         settings,
         "Consilium feed",

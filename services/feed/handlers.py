@@ -1,19 +1,19 @@
 """Kafka in: the four topics, in batches. services/feed/rebuild.py reads the same topics from offset zero."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from services.feed.store import Projector
 from shared.bus import Bus, Received
+from shared.erasures import Erasures
 from shared.events import CaseApproved, CaseWithdrawn, CommentAdded, MemberChanged
 
 
 class Handlers:
     """Each handler applies its batch in one transaction, or raises and leaves nothing."""
 
-    def __init__(self, projector: Projector, forget_letters: Callable[..., Awaitable[int]]) -> None:
-        """`forget_letters` erases the feed's dead letters that mention one of the ids given to it."""
+    def __init__(self, projector: Projector, erasures: Erasures) -> None:
         self._projector = projector
-        self._forget_letters = forget_letters
+        self._erasures = erasures
 
     def listen(self, bus: Bus, batch_records: int) -> None:
         """Subscribe to everything that the feed consumes."""
@@ -27,11 +27,9 @@ class Handlers:
         await self._projector.project(CaseApproved, batch)
 
     async def on_case_withdrawn(self, batch: Sequence[Received[CaseWithdrawn]]) -> None:
-        """Remove cases and their comments for good, and note them in the ledger."""
+        """Remove cases, their comments and dead letters for good, note them in the ledger, and tell of it."""
         await self._projector.project(CaseWithdrawn, batch)
-        gone = [received.event for received in batch if received.event is not None]
-        if gone:
-            await self._forget_letters(*(each for event in gone for each in (event.case_id, *event.picture_ids)))
+        await self._erasures.report()
 
     async def on_comment_added(self, batch: Sequence[Received[CommentAdded]]) -> None:
         """Show comments, also of cases that have not arrived yet; a tombstone takes its comment away."""

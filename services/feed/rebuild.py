@@ -4,8 +4,8 @@ Nothing stops meanwhile. The order of the steps is what makes it complete:
 
 1. the candidate is announced: from now on the live consumer writes each event to both builds, in one transaction;
 2. then the ends of all partitions are noted, so that what is consumed before step 1 lies before them;
-3. the records from offset zero to those ends are applied to the candidate. An event that both sides bring is
-   applied once (its version), and the order between them does not matter (services/feed/domain.py);
+3. the records from offset zero to those ends are applied to the candidate, withdrawals first. An event that both
+   sides bring is applied once (its version), and the order between them does not matter (services/feed/domain.py);
 4. once the live consumer has passed the ends too, both builds hold the same events at every moment, and one
    snapshot shows whether they hold the same documents;
 5. one write makes the candidate live.
@@ -27,7 +27,7 @@ from services.feed.store import Builds, CollectionComparison, Projector, Superse
 from shared.bus import Received, kafka_client_options
 from shared.envelope import Undecodable, decode
 from shared.errors import dependency_is_away
-from shared.events import CONSUMES, GROUPS, PARTITIONS, Event
+from shared.events import CONSUMES, GROUPS, PARTITIONS, CaseWithdrawn, Event
 from shared.mongo import Mongo
 
 logger = logging.getLogger(__name__)
@@ -115,14 +115,24 @@ class Rebuild:
         """Apply all topics from offset zero to their present ends. Returns the offset after each partition's last
         record.
 
-        Reading and decoding go on while earlier batches are written. Topics race each other, as they do live.
+        The ledger of withdrawals goes first, so that the candidate never holds a word of a withdrawn case, although
+        the log may still have it. The other topics race each other, as they do live.
         """
+        places = [TopicPartition(event.topic, number) for event in CONSUMES[SERVICE] for number in range(PARTITIONS)]
+        ends: Ends = await consumer.end_offsets(places)
+        ledger = await self._replay_topics(consumer, report, (CaseWithdrawn,), ends)
+        others = [event for event in CONSUMES[SERVICE] if event is not CaseWithdrawn]
+        return ledger | await self._replay_topics(consumer, report, others, ends)
+
+    async def _replay_topics(
+        self, consumer: AIOKafkaConsumer, report: Report, events: Sequence[type[Event]], ends: Ends
+    ) -> Ends:
+        """`_replay` of these topics. Reading and decoding go on while earlier batches are written."""
         at_most = self._settings.rebuild_batch_records
-        waiting = {(event_type, lane): list[Any]() for event_type in CONSUMES[SERVICE] for lane in range(LANES)}
-        topics = {event_type.topic: event_type for event_type in CONSUMES[SERVICE]}
-        partitions = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        waiting = {(event_type, lane): list[Any]() for event_type in events for lane in range(LANES)}
+        topics = {event_type.topic: event_type for event_type in events}
+        partitions = [place for place in ends if place.topic in topics]
         consumer.assign(partitions)
-        ends: Ends = await consumer.end_offsets(partitions)
         unfinished, read = set(partitions), Ends()
         writing: dict[int, asyncio.Task[None]] = {}
         try:

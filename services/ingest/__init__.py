@@ -1,6 +1,7 @@
 """Ingest: where a case enters. Drafts, original pictures, consents, comments, and withdrawal.
 
-Consumes: case.redacted, case.approved, case.rejected, comment.rejected, member.changed, member.blocked.
+Consumes: case.redacted, case.approved, case.rejected, comment.rejected, member.changed, member.blocked, feed.erased,
+moderation.erased, redactor.erased.
 Reads at its start: case.withdrawn, its own ledger.
 Emits: case.uploaded, case.submitted, case.withdrawn, comment.added, consent.expiring.
 Owns: drafts, consents and comments (database `ingest`), original pictures (bucket of originals: written here, read

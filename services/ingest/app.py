@@ -100,7 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         for bucket in (RAW, TEXTS, REDACTED, PROOFS):
             add_check(app, bucket, partial(blobs.ping, bucket))
         if settings.runs_worker:
-            Handlers(store, members).subscribe(bus)
+            Handlers(store, members, receipts).subscribe(bus)
         # Nothing that a backup brought back is sent, painted or warned of before the ledger is applied.
         running = background(
             app,

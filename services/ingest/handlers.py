@@ -5,7 +5,7 @@ revision, the version that a decision answers) say whether it still means someth
 import logging
 from datetime import UTC, datetime
 
-from services.ingest.store import Store
+from services.ingest.store import Receipts, Store
 from shared.auth import Members
 from shared.bus import Bus, Received
 from shared.events import (
@@ -15,8 +15,12 @@ from shared.events import (
     CaseRejected,
     CommentRejected,
     Contributions,
+    Erased,
+    FeedErased,
     MemberChanged,
     MemberStatus,
+    ModerationErased,
+    RedactorErased,
 )
 
 logger = logging.getLogger(__name__)
@@ -25,9 +29,10 @@ logger = logging.getLogger(__name__)
 class Handlers:
     """What ingest does with what others tell. Tombstones mean nothing here: ingest owns the cases."""
 
-    def __init__(self, store: Store, members: Members) -> None:
+    def __init__(self, store: Store, members: Members, receipts: Receipts) -> None:
         self._store = store
         self._members = members
+        self._receipts = receipts
 
     def subscribe(self, bus: Bus) -> None:
         bus.on(CaseRedacted, self.on_case_redacted)
@@ -36,6 +41,9 @@ class Handlers:
         bus.on(CommentRejected, self.on_comment_rejected)
         bus.on(MemberChanged, self.on_member_changed)
         bus.on(BlocksChanged, self.on_member_blocked)
+        bus.on(FeedErased, self.on_feed_erased)
+        bus.on(ModerationErased, self.on_moderation_erased)
+        bus.on(RedactorErased, self.on_redactor_erased)
 
     async def on_case_redacted(self, received: Received[CaseRedacted]) -> None:
         """Keep a picture's rendering; with the last one the case is ready for author and patient to look at."""
@@ -78,6 +86,22 @@ class Handlers:
             await self._store.blocks.apply(received.event)
         else:
             await self._store.blocks.forget(received.key)
+
+    async def on_feed_erased(self, received: Received[FeedErased]) -> None:
+        """The feed has nothing of a withdrawn case left: its receipt says so."""
+        await self._take_report(received.event)
+
+    async def on_moderation_erased(self, received: Received[ModerationErased]) -> None:
+        """The same of moderation."""
+        await self._take_report(received.event)
+
+    async def on_redactor_erased(self, received: Received[RedactorErased]) -> None:
+        """The same of the redactor."""
+        await self._take_report(received.event)
+
+    async def _take_report(self, event: Erased | None) -> None:
+        if event is not None and not await self._receipts.take_report(event, datetime.now(UTC)):
+            logger.warning("%s of a case that ingest does not know as withdrawn", event.topic)
 
     @staticmethod
     def _note(

@@ -9,13 +9,14 @@ from fastapi import FastAPI
 from services.moderation.handlers import Handlers
 from services.moderation.routes import make_router
 from services.moderation.settings import Settings
-from services.moderation.store import Comments, Contents, Reviews
+from services.moderation.store import Comments, Contents, Endings, Reviews
 from shared import web
 from shared.auth import Guard, Members, TokenVerifier
 from shared.background import background
 from shared.blobs import REDACTED, TEXTS, Blobs
 from shared.bus import Bus, Received
-from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged
+from shared.erasures import Erasures
+from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged, ModerationErased
 from shared.ledger import Ledger
 from shared.mongo import Mongo
 from shared.outbox import Relay
@@ -35,7 +36,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bus = Bus(settings, "moderation")
     relay = Relay(mongo.db, bus)
     turnover = Turnover(bus, "moderation", settings.log_turnover_s)
-    handlers = Handlers(reviews, comments, members, bus.purge_dead_letters)
+    erasures = Erasures(mongo, ModerationErased, bus.purge_dead_letters_of)
+    handlers = Handlers(reviews, comments, members, Endings(mongo, reviews, comments, erasures))
     bus.on(CaseSubmitted, handlers.on_case_submitted)
     bus.on(CaseRedacted, handlers.on_case_redacted)
     bus.on(CaseWithdrawn, handlers.on_case_withdrawn)
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def prepare() -> None:
         await reviews.prepare()
         await comments.prepare()
+        await erasures.prepare()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +63,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 web.add_check(app, bucket, partial(blobs.ping, bucket))
         try:
             async with background(
-                app, settings, mongo, bus, relay, prepare=[prepare], work=[turnover.run], beside=[ledger.run]
+                app,
+                settings,
+                mongo,
+                bus,
+                relay,
+                prepare=[prepare],
+                work=[turnover.run, erasures.run],
+                beside=[ledger.run],
             ):
                 yield
         finally:

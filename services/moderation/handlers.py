@@ -1,24 +1,19 @@
 """Kafka in: what other services report about cases and members. Every handler may see a message again."""
 
-from collections.abc import Awaitable, Callable
-
-from services.moderation.store import Comments, Reviews
+from services.moderation.store import Comments, Endings, Reviews
 from shared.auth import Members
 from shared.bus import Received
 from shared.events import CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged, MemberStatus, Role
-
-ForgetLetters = Callable[..., Awaitable[int]]
-"""Erases this service's dead letters that mention one of the ids given (`Bus.purge_dead_letters`)."""
 
 
 class Handlers:
     """Tombstones of cases need no answer: what they erase from a topic, `case.withdrawn` has already erased here."""
 
-    def __init__(self, reviews: Reviews, comments: Comments, members: Members, forget_letters: ForgetLetters) -> None:
+    def __init__(self, reviews: Reviews, comments: Comments, members: Members, endings: Endings) -> None:
         self._reviews = reviews
         self._comments = comments
         self._members = members
-        self._forget_letters = forget_letters
+        self._endings = endings
 
     async def on_case_submitted(self, received: Received[CaseSubmitted]) -> None:
         """A case enters the queue, or comes back to it after changes."""
@@ -33,15 +28,9 @@ class Handlers:
             await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_redacted(event))
 
     async def on_case_withdrawn(self, received: Received[CaseWithdrawn]) -> None:
-        """Nothing but ids and the audit chain stays, and moderation's own topics and dead letters lose the case.
-
-        Comments and letters go after the case, each time the message is seen: a crash in between is made up for.
-        """
-        event = received.event
-        if event is not None:
-            await self._reviews.absorb(received.id, event.case_id, lambda review: review.on_withdrawn(event))
-            await self._comments.forget_case(event.case_id)
-            await self._forget_letters(event.case_id, *event.picture_ids)
+        """Nothing but ids and the audit chain stays, and moderation's own topics and dead letters lose the case."""
+        if received.event is not None:
+            await self._endings.withdraw(received.id, received.event)
 
     async def on_comment_added(self, received: Received[CommentAdded]) -> None:
         """A comment with words that may identify somebody waits for a decision; others are not kept.

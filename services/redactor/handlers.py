@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from prometheus_client import Counter, Histogram
@@ -28,6 +29,7 @@ from shared.events import (
     PictureKind,
     RedactionOutcome,
     RedactionRequested,
+    RedactorErased,
     Region,
 )
 
@@ -134,16 +136,21 @@ class Handlers:
 
         Waiting for that closes a gap: work that is under way elsewhere still saw an original, and would write after
         us. Once no original is left, every such work finds it gone and removes its own output.
+
+        That it is done is told each time the message is seen. After a crash in between the counts are those of the
+        second time, which finds less: what was erased, and that nothing is left, are two things.
         """
         event = received.event
         if event is None:
             return
         if left := await self._rooms.originals_left(event.case_id):
             raise NotNow(f"{left} originals of a withdrawn case are still to be removed by ingest")
-        await self._rooms.erase(event.case_id)
+        objects = await self._rooms.erase(event.case_id)
         for key in (*event.picture_ids, event.case_id):
             await self._outlet.publish(tombstone_of(CaseRedacted, key, event.case_id))
-        await self._outlet.purge_dead_letters(event.case_id, *event.picture_ids)
+        letters = await self._outlet.purge_dead_letters(event.case_id, *event.picture_ids)
+        done = RedactorErased(case_id=event.case_id, erased_at=datetime.now(UTC), objects=objects, letters=letters)
+        await self._outlet.publish(message_of(done, ce_id=str(uuid.uuid5(_namespace(received.id), "erased"))))
 
     async def _answer_without_pictures(self, cause_id: str, event: CaseUploaded) -> None:
         answer = CaseRedacted(

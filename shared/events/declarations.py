@@ -49,6 +49,8 @@ from shared.events.vocabulary import (
     WithdrawalCause,
 )
 
+Count = Annotated[int, Field(ge=0)]
+
 PARTITIONS = 24
 """Partitions of every event topic. Never changes: the partition is computed from the id (`partition_for`)."""
 
@@ -241,6 +243,35 @@ class CaseWithdrawn(Event, topic="case.withdrawn", emitter="ingest"):
     cause: WithdrawalCause = WithdrawalCause.AUTHOR
 
 
+class Erased(Event):
+    """One service has nothing of a withdrawn case left: an id, a time and counts, and no word of the case.
+
+    The answer to `CaseWithdrawn`, sent also where there was nothing to erase, and again each time it is asked for by
+    the same `CaseWithdrawn`. Every service has a topic of its own, so that Kafka's rights say who confirms. Of what was
+    erased, this time: `cases`: copies of the case in a database; `comments`: copies of its comments; `objects`: files;
+    `letters`: messages that the service had put aside. `erased_at`: when nothing was left. Kept as the ledger is.
+    """
+
+    case_id: Id
+    erased_at: datetime
+    cases: Count = 0
+    comments: Count = 0
+    objects: Count = 0
+    letters: Count = 0
+
+
+class FeedErased(Erased, topic="feed.erased", emitter="feed"):
+    """No build of the feed's read models holds anything of the case, nor does a dead letter of the feed."""
+
+
+class ModerationErased(Erased, topic="moderation.erased", emitter="moderation"):
+    """Of the case, moderation has nothing but ids and the audit chain; no comment, no dead letter."""
+
+
+class RedactorErased(Erased, topic="redactor.erased", emitter="redactor"):
+    """No painted picture of the case is left, and no dead letter of the redactor."""
+
+
 class ConsentExpiring(Event, topic="consent.expiring", emitter="ingest"):
     """A case's consent ends soon, and the case with it: its author is told. `days_before`: which warning this is."""
 
@@ -285,6 +316,9 @@ EVENTS: tuple[type[Event], ...] = (
     CaseApproved,
     CaseRejected,
     CaseWithdrawn,
+    FeedErased,
+    ModerationErased,
+    RedactorErased,
     ConsentExpiring,
     CommentAdded,
     CommentRejected,
@@ -293,7 +327,17 @@ EVENTS: tuple[type[Event], ...] = (
 
 CONSUMES: dict[str, tuple[type[Event], ...]] = {
     "identity": (ConsentExpiring,),
-    "ingest": (CaseRedacted, CaseApproved, CaseRejected, CommentRejected, MemberChanged, BlocksChanged),
+    "ingest": (
+        CaseRedacted,
+        CaseApproved,
+        CaseRejected,
+        CommentRejected,
+        MemberChanged,
+        BlocksChanged,
+        FeedErased,
+        ModerationErased,
+        RedactorErased,
+    ),
     "redactor": (CaseUploaded, RedactionRequested, CaseWithdrawn),
     "moderation": (CaseRedacted, CaseSubmitted, CaseWithdrawn, CommentAdded, MemberChanged),
     "feed": (CaseApproved, CaseWithdrawn, CommentAdded, MemberChanged),

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 
 from deploy.local import Platform
 from services.feed import domain
+from services.feed.handlers import Handlers
 from services.feed.store import Builds, Members, NoBuild, Pages, Projector, Reader, Superseded, builds, compare
 from shared.audiences import tags_of_reader
 from shared.bus import Received
+from shared.erasures import Erasures
 from shared.events import (
     Audience,
     CaseApproved,
@@ -23,6 +25,7 @@ from shared.events import (
     CommentAdded,
     ConsentFacts,
     Event,
+    FeedErased,
     MemberChanged,
     MemberStatus,
     Profession,
@@ -57,10 +60,22 @@ class Feed:
 
     def __init__(self, mongo: Mongo) -> None:
         self.mongo = mongo
+        self.letters: dict[str, int] = {}
         self.builds = Builds(mongo.db, pointer_cache_s=0)
-        self.projector = Projector(mongo, self.builds)
+        self.erasures = Erasures(mongo, FeedErased, self._forget)
+        self.projector = Projector(mongo, self.builds, self.erasures)
+        self.handlers = Handlers(self.projector, self.erasures)
         self.members = Members(self.builds, cache_s=0)
         self.pages = Pages(self.builds, self.members, cache_s=0)
+
+    async def _forget(self, cases: Mapping[str, Collection[str]]) -> dict[str, int]:
+        return {case_id: self.letters.get(case_id, 0) for case_id in cases}
+
+    async def told(self, case_id: str) -> list[tuple[int, int, int]]:
+        """What waits to be told of a case: cases, comments and letters erased."""
+        rows = self.mongo.db["outbox"].find({"topic": FeedErased.topic, "key": case_id}).sort("at", 1)
+        events = [FeedErased.parse(row["value"]) async for row in rows]
+        return [(event.cases, event.comments, event.letters) for event in events]
 
     async def new_build(self) -> int:
         pointer = await self.builds.begin()
@@ -245,6 +260,57 @@ async def test_a_candidate_left_by_a_dead_rebuild_is_discarded(feed: Feed, build
     pointer = await feed.builds.pointer()
     assert pointer is not None
     assert (pointer.live, pointer.candidate) == (build, None)
+
+
+async def test_a_withdrawal_leaves_nothing_in_any_build_and_tells_what_it_erased(feed: Feed, build: int) -> None:
+    """In the live build, the one before, a candidate, and what a switch that was cut off has not dropped."""
+    history: list[Event] = [approval("c"), comment("k1", "c"), comment("k2", "c"), approval("other")]
+    await feed.project(*history)
+    db, previous, live = feed.mongo.db, build, await feed.new_build()
+    candidate = (await feed.builds.begin()).candidate
+    assert candidate is not None
+    stray = build + 10_000
+    for name in ("cases", "comments"):
+        held = await db[f"{name}_b{previous}"].find().to_list(None)
+        for other in (live, stray):
+            await db[f"{name}_b{other}"].insert_many(held)
+    assert await feed.builds.strays() == [stray]
+    feed.letters["c"] = 1
+    gone = withdrawal("c")
+
+    batch = [received(CaseWithdrawn, "c", gone, ce_id="gone")]
+    await feed.handlers.on_case_withdrawn(batch)
+
+    for number in (live, candidate, previous, stray):
+        documents = await feed.documents(number)
+        assert "three weeks" not in str(documents["cases"].get("c"))
+        assert [one for one in documents["comments"].values() if one.get("case_id") == "c"] == []
+        assert "other" in documents["cases"] or number == candidate
+    assert await feed.told("c") == [(3, 6, 1)]
+    await feed.handlers.on_case_withdrawn(batch)  # delivered again
+    assert len(await feed.told("c")) == 1
+    feed.letters.clear()
+    await feed.handlers.on_case_withdrawn([received(CaseWithdrawn, "c", gone)])  # asked again
+    assert await feed.told("c") == [(3, 6, 1), (0, 0, 0)]
+    await feed.builds.discard(candidate)
+    for name in ("cases", "comments"):
+        await db.drop_collection(f"{name}_b{stray}")
+
+
+async def test_a_case_that_the_feed_never_had_is_answered_too(feed: Feed, build: int) -> None:
+    await feed.handlers.on_case_withdrawn(
+        [received(CaseWithdrawn, f"{build}-{n}", withdrawal(f"{build}-{n}")) for n in (1, 2)]
+    )
+    assert [await feed.told(f"{build}-{n}") for n in (1, 2)] == [[(0, 0, 0)]] * 2
+
+
+async def test_what_a_crash_left_untold_is_told_later(feed: Feed, build: int) -> None:
+    await feed.project(approval(f"{build}"), comment("k", f"{build}"))
+    await feed.project(withdrawal(f"{build}"))  # and here it crashed, before the dead letters
+    assert await feed.told(f"{build}") == []
+    assert await feed.erasures.report() == 1
+    assert await feed.told(f"{build}") == [(1, 1, 0)]
+    assert await feed.erasures.report() == 0
 
 
 async def test_without_a_build_readers_and_writers_are_told_not_now(platform: Platform) -> None:

@@ -3,18 +3,29 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from deploy.local import Platform
-from services.ingest.domain.withdrawal import Step
+from services.ingest.domain.withdrawal import REPORTED, Step
 from services.ingest.domain.withdrawal_code import code_from
 from shared.blobs import RAW, REDACTED, TEXTS
 from shared.bus import Received
-from shared.events import CaseSubmitted, CaseUploaded, CaseWithdrawn, CommentAdded, WithdrawalCause
+from shared.events import (
+    CaseSubmitted,
+    CaseUploaded,
+    CaseWithdrawn,
+    CommentAdded,
+    Erased,
+    Event,
+    FeedErased,
+    ModerationErased,
+    RedactorErased,
+    WithdrawalCause,
+)
 from tests.ingest_service import COLLEAGUE, IngestService, ingest_service, tokens_of
 
 pytestmark = pytest.mark.platform
@@ -114,6 +125,15 @@ async def test_a_slip_is_told_and_a_strange_code_is_not_looked_for_for_ever(inge
     assert slug(await by_api(ingest, UNKNOWN)) == "withdrawal-code-unknown"
 
 
+def reports_of(case_id: str, at: datetime) -> list[Erased]:
+    """What the three other services answer."""
+    return [
+        FeedErased(case_id=case_id, erased_at=at, cases=2, comments=3, letters=1),
+        ModerationErased(case_id=case_id, erased_at=at, cases=1),
+        RedactorErased(case_id=case_id, erased_at=at, objects=8),
+    ]
+
+
 async def test_the_page_takes_two_steps_and_no_script(ingest: IngestService) -> None:
     case_id, code = await signed_case(ingest)
     first = await ingest.http.get("/withdrawal", headers={"accept-language": "fr"})
@@ -170,15 +190,20 @@ async def test_a_receipt_says_what_was_seen_to_be_gone_and_nothing_else(ingest: 
     part = (await ingest.http.get(address)).json()
     # Here is no redactor to erase what it painted, and no relay to hand anything to Kafka.
     assert set(part["confirmed"]) == {Step.ORIGINALS, Step.TEXTS, Step.LETTERS}
-    assert set(part["awaited"]) == {Step.ANNOUNCED, Step.PAINTED, Step.LOG_ORDERS}
+    assert set(part["awaited"]) == {Step.ANNOUNCED, Step.PAINTED, Step.LOG_ORDERS, *REPORTED}
 
     await ingest.redactor_blobs.delete_prefix(REDACTED, f"{case_id}/")
     await ingest.mongo.db["outbox"].delete_many({})
+    for event in reports_of(case_id, at):
+        assert (await ingest.http.get(address)).json()["complete"] is False
+        await ingest.take(event)
     assert await ingest.resources.receipts.confirm_all(at) >= 1
     whole = (await ingest.http.get(address)).json()
     assert whole["complete"] is True
     assert whole["confirmed"]["originals"] == part["confirmed"]["originals"]
     assert int(whole["proofs_until"][:4]) == at.year + 5
+    assert whole["reports"]["feed"]["comments"] == 3
+    assert whole["reports"]["redactor"]["objects"] == 8
     page = await ingest.http.get(f"/withdrawal/receipts/{receipt_id}?language=en")
     for hidden in (case_id, picture_id, "P-4711", "A wound", code):
         assert hidden not in page.text
@@ -190,6 +215,65 @@ async def test_a_receipt_says_what_was_seen_to_be_gone_and_nothing_else(ingest: 
     assert "comment_ids" not in kept
     assert (await ingest.http.get("/receipts/nothing")).status_code == 404
     assert (await ingest.http.get("/withdrawal/receipts/nothing")).status_code == 404
+
+
+async def test_a_report_counts_once_however_often_and_in_whatever_order_it_comes(ingest: IngestService) -> None:
+    case_id, code = await signed_case(ingest)
+    address = f"/receipts/{(await by_api(ingest, code)).json()['receipt_id']}"
+    at = datetime.now(UTC).replace(microsecond=0)
+    first, *_ = reports_of(case_id, at)
+    again = FeedErased(case_id=case_id, erased_at=at + timedelta(hours=1))  # asked again: there was nothing left
+    for event in (again, first, again, first):
+        await ingest.take(event)
+    said = (await ingest.http.get(address)).json()
+    assert list(said["confirmed"]) == ["feed"]
+    assert said["reports"] == {
+        "feed": {"erased_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "cases": 2, "comments": 3, "objects": 0, "letters": 1}
+    }
+
+
+async def test_a_report_about_a_case_that_is_not_withdrawn_changes_nothing(ingest: IngestService) -> None:
+    case_id, _ = await signed_case(ingest)
+    for event in (*reports_of(case_id, datetime.now(UTC)), *reports_of("never-heard-of", datetime.now(UTC))):
+        await ingest.take(event)
+    assert await ingest.mongo.db["withdrawals"].count_documents({"_id": {"$in": [case_id, "never-heard-of"]}}) == 0
+    assert (await ingest.case(case_id))["state"] == "published"
+
+
+async def test_who_does_not_answer_is_asked_again_once_a_day(ingest: IngestService) -> None:
+    case_id, code = await signed_case(ingest)
+    await by_api(ingest, code)
+    receipts, now = ingest.resources.receipts, datetime.now(UTC)
+
+    async def asked() -> list[Event]:
+        return [one for one in await ingest.events(case_id) if isinstance(one, CaseWithdrawn)]
+
+    (first,) = await asked()
+    await receipts.confirm_all(now + timedelta(hours=23))
+    assert len(await asked()) == 1
+    for _ in range(3):
+        await receipts.confirm_all(now + timedelta(hours=25))
+    assert await asked() == [first, first], "the same line of the ledger, once"
+    for event in reports_of(case_id, now):
+        await ingest.take(event)
+    await receipts.confirm_all(now + timedelta(days=9))
+    assert len(await asked()) == 2, "who has answered is left in peace"
+
+
+async def test_a_receipt_from_before_there_were_reports_is_completed(ingest: IngestService) -> None:
+    case_id, code = await signed_case(ingest)
+    await by_api(ingest, code)
+    old = {
+        "$unset": {"open": "", "asked_at": "", "comment_ids": ""},
+        "$set": {"confirmed.announced": datetime.now(UTC)},
+    }
+    await ingest.mongo.db["withdrawals"].update_one({"_id": case_id}, old)
+    await ingest.mongo.db["outbox"].delete_many({})
+    await ingest.resources.receipts.prepare()
+    await ingest.resources.receipts.confirm_all(datetime.now(UTC))
+    (asked,) = [one for one in await ingest.events(case_id) if isinstance(one, CaseWithdrawn)]
+    assert asked.cause is WithdrawalCause.PATIENT
+    assert len(asked.picture_ids) == 1
 
 
 async def test_an_approval_at_the_same_moment_loses(ingest: IngestService) -> None:
@@ -235,6 +319,9 @@ async def test_a_restored_database_is_brought_up_to_the_ledger(ingest: IngestSer
     unsent = await db["outbox"].find({"key": {"$in": [case_id, comment]}}).to_list(None)
     assert {row["value"] for row in unsent} == {None}
     assert {CaseUploaded.topic, CaseSubmitted.topic, CommentAdded.topic} <= {row["topic"] for row in unsent}
+    assert not [one for one in await ingest.events(case_id) if isinstance(one, CaseWithdrawn)]
+    await ingest.resources.receipts.confirm_all(datetime.now(UTC))
+    assert [one for one in await ingest.events(case_id) if isinstance(one, CaseWithdrawn)] == [event], "asked again"
     await ingest.eraser().purge_all()
     assert await objects(ingest, case_id) == []
     assert (await by_api(ingest, code)).json()["again"] is True

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from typer.testing import CliRunner
 
 from deploy.local import Platform
@@ -20,13 +21,16 @@ from services.moderation.domain import (
     Refusal,
     Review,
 )
+from services.moderation.store import Endings
 from shared.blobs import REDACTED, TEXTS, redacted_prefix, text_key
+from shared.erasures import Erasures
 from shared.events import (
     CaseApproved,
     CaseRejected,
     CaseWithdrawn,
     MemberChanged,
     MemberStatus,
+    ModerationErased,
     Profession,
     RedactionRequested,
     RenditionSize,
@@ -182,6 +186,34 @@ class TestEvents:
         assert await moderation.acts(case_id) == ["withdrawn"]
         assert set(moderation.letters_forgotten) == {(case_id, "p1")}
         assert await moderation.mongo.db["inbox"].count_documents({"_id": f"moderation:gone-{case_id}"}) == 1
+        (told,) = await moderation.sent(ModerationErased, case_id)
+        assert (told.case_id, told.cases) == (case_id, 1)
+
+    async def test_each_withdrawal_is_answered_also_of_a_case_that_was_never_seen(self, moderation: Moderation) -> None:
+        case_id = str(uuid.uuid4())
+        for _ in range(2):  # the second time because somebody asks again
+            await moderation.tell(CaseWithdrawn(case_id=case_id, version=3, withdrawn_at=START))
+        told = await moderation.sent(ModerationErased, case_id)
+        assert [(each.cases, each.comments, each.letters) for each in told] == [(0, 0, 0)] * 2
+        assert await moderation.mongo.db["erasures"].count_documents({}) == 0
+
+    async def test_what_was_erased_before_a_crash_is_told_after_it(self, moderation: Moderation) -> None:
+        case_id, _ = await moderation.case(0)
+
+        async def crash(_: object) -> dict[str, int]:
+            raise KafkaConnectionError
+
+        async def forget(cases: Mapping[str, object]) -> dict[str, int]:
+            return dict.fromkeys(cases, 2)
+
+        broken = Erasures(moderation.mongo, ModerationErased, crash)
+        endings = Endings(moderation.mongo, moderation.reviews, moderation.comments, broken)
+        with pytest.raises(KafkaConnectionError):
+            await endings.withdraw("crashed", CaseWithdrawn(case_id=case_id, version=3, withdrawn_at=START))
+        assert await moderation.sent(ModerationErased, case_id) == [], "letters may be left"
+        assert await Erasures(moderation.mongo, ModerationErased, forget).report() >= 1
+        (told,) = await moderation.sent(ModerationErased, case_id)
+        assert (told.cases, told.letters) == (1, 2)
 
     async def test_a_withdrawal_leaves_ids_only_and_closes_every_route(self, moderation: Moderation) -> None:
         case_id, picture_ids = await moderation.case(2)

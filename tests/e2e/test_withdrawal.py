@@ -16,11 +16,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.local import Platform
 from deploy.local.client import Person, wait_until
 from shared.blobs import PROOFS
-from shared.events import EVENTS, CaseWithdrawn, partition_for
+from shared.events import EVENTS, CaseWithdrawn, Erased, partition_for
 from tests.e2e.conftest import approved, published, submitted
 
 pytestmark = pytest.mark.platform
 ROOT = Path(__file__).parents[2]
+KEPT = {CaseWithdrawn.topic, *(event.topic for event in EVENTS if issubclass(event, Erased))}
+"""What stays of a withdrawn case in the log: the ledger, and who has erased how much."""
+COUNTS = {"cases", "comments", "objects", "letters"}
 
 
 def objects_of(stack: Platform, case_id: str) -> list[str]:
@@ -89,14 +92,16 @@ def test_a_withdrawn_case_is_gone_everywhere(
 
     def all_tombstones() -> dict[str, list[bytes | None]] | None:
         logs = asyncio.run(records_of(stack, case_id, ids))
-        last = {topic: values[-1] for topic, values in logs.items() if topic != CaseWithdrawn.topic}
+        last = {topic: values[-1] for topic, values in logs.items() if topic not in KEPT}
         return logs if last and all(value is None for value in last.values()) else None
 
-    logs = wait_until("a tombstone at the end of every topic", all_tombstones, within_s=30)
-    ledger = logs.pop(CaseWithdrawn.topic)
-    assert ledger
-    assert json.loads(ledger[-1] or b"null")["case_id"] == case_id
-    assert "fracture" not in str(ledger)
+    wait_until("a tombstone at the end of every topic", all_tombstones, within_s=30)
+    for topic in KEPT:
+        kept = wait_until(f"{topic}", lambda topic=topic: asyncio.run(records_of(stack, case_id, ids)).get(topic))  # type: ignore[misc]
+        said = json.loads(kept[-1] or b"null")
+        assert said.pop("case_id") == case_id
+        assert set(said) <= {"version", "picture_ids", "cause", "withdrawn_at", "erased_at", *COUNTS}, "no word of it"
+        assert {type(said[name]) for name in COUNTS & set(said)} <= {int}
 
     done = subprocess.run(
         [sys.executable, "-m", "services.feed", "rebuild"],
@@ -113,7 +118,7 @@ def test_a_withdrawn_case_is_gone_everywhere(
 @pytest.fixture
 def hurried_for_this_test(stack: Platform) -> Iterator[None]:
     """What closes the log's segments, else every six hours, happens all the time; afterwards as before."""
-    services = ("ingest", "moderation", "redactor")
+    services = ("ingest", "moderation", "redactor", "feed")
     stack.compact_soon()
     for service in services:
         stack.stop_service(service)
@@ -137,8 +142,9 @@ def test_compaction_makes_the_old_records_disappear_from_a_fresh_read(
 
     def compacted() -> bool:
         logs = asyncio.run(records_of(stack, case_id, {case_id, picture_id}))
-        logs.pop(CaseWithdrawn.topic, None)
-        return not [value for values in logs.values() for value in values if value is not None]
+        return not [
+            value for topic, values in logs.items() if topic not in KEPT for value in values if value is not None
+        ]
 
     wait_until("the old records to disappear", compacted, within_s=180, every_s=2)
     others = asyncio.run(records_of(stack, kept, {kept}))
@@ -192,7 +198,13 @@ def test_a_patient_ends_a_published_case_with_the_code_alone_and_the_receipt_bec
         receipt_id = done.headers["location"].partition("?")[0].rpartition("/")[2]
         address = f"/api/ingest/receipts/{receipt_id}"
         wait_until("everything to be confirmed", lambda: patient.get(address).json()["complete"], within_s=60)
-        assert patient.get(address).json()["cause"] == "patient"
+        said = patient.get(address).json()
+        assert said["cause"] == "patient"
+        assert {name: (one["cases"], one["objects"] > 0) for name, one in said["reports"].items()} == {
+            "feed": (1, False),
+            "moderation": (1, False),
+            "redactor": (0, True),
+        }
         again = patient.post("/api/ingest/withdrawals", json={"code": code}).json()
         assert (again["again"], again["receipt_id"]) == (True, receipt_id)
     assert objects_of(stack, case_id) == []

@@ -6,9 +6,18 @@ from typing import get_args
 
 import pytest
 
-from services.ingest.domain.withdrawal import Receipt, Step
+from services.ingest.domain.withdrawal import Receipt, Report, Step
 from services.ingest.pages import withdrawal_words
-from services.ingest.pages.withdrawal_words import CAUSES, STEPS, erased, moment, out_of_sight, what_goes, what_stayed
+from services.ingest.pages.withdrawal_words import (
+    CAUSES,
+    STEPS,
+    erased,
+    how_much,
+    moment,
+    out_of_sight,
+    what_goes,
+    what_stayed,
+)
 from services.ingest.routes import withdrawal_problems
 from services.ingest.store import Standing
 from shared.events import Language, WithdrawalCause
@@ -22,7 +31,7 @@ def texts() -> list[Text]:
     found: list[Text] = []
     for value in vars(withdrawal_words).values():
         for one in value if isinstance(value, tuple) else value.values() if isinstance(value, dict) else [value]:
-            found += [one] if isinstance(one, Text) else []
+            found += [each for each in (one if isinstance(one, tuple) else (one,)) if isinstance(each, Text)]
     kinds = [value for value in vars(withdrawal_problems).values() if isinstance(value, ProblemKind)]
     return found + [text for kind in kinds for text in (kind.title, kind.detail)]
 
@@ -66,12 +75,31 @@ def test_a_receipt_says_what_is_confirmed_and_what_is_not(language: Language) ->
         proofs_until=date(2031, 12, 1),
     )
     said = dict(erased(receipt, language))
-    assert list(said.values()) == [moment(AT, language), moment(AT, language), None, None, None, None]
-    not_yet = out_of_sight(receipt, language)
-    told = out_of_sight(receipt.model_copy(update={"confirmed": {Step.ANNOUNCED: AT}}), language)
-    assert not_yet != told
+    assert list(said.values()) == [moment(AT, language), moment(AT, language), *[None] * (len(STEPS) - 1)]
+    confirmed: list[dict[Step, datetime]] = [{}, {Step.ANNOUNCED: AT}, {Step.ANNOUNCED: AT, Step.FEED: AT}]
+    sight = [out_of_sight(receipt.model_copy(update={"confirmed": each}), language) for each in confirmed]
+    assert len(set(sight)) == 3, "not handed over, handed over, reported"
+    assert not any("{" in each for each in sight)
     assert "2031" in what_stayed(receipt, language)[0]
     assert "2031" not in str(what_stayed(receipt.model_copy(update={"proofs_until": None}), language))
+
+
+def test_a_report_is_counted_as_people_count() -> None:
+    report = Report(erased_at=AT, cases=2, comments=1, letters=3)
+    assert how_much(report, "en") == "2 copies of the case, 1 copy of a comment, 3 messages put aside"
+    assert how_much(report, "fr") == ("2\u00a0copies du cas, 1\u00a0copie de commentaire, 3\u00a0messages mis de côté")
+    assert how_much(Report(erased_at=AT), "en") == "nothing was there"
+    receipt = Receipt(
+        receipt_id="r",
+        case_id="c",
+        cause=WithdrawalCause.EXPIRED,
+        withdrawn_at=AT,
+        confirmed={Step.FEED: AT},
+        reports={Step.FEED: report},
+    )
+    (told,) = [at for _, at in erased(receipt, "en")[1:] if at]
+    assert told == f"{moment(AT, 'en')} ({how_much(report, 'en')})"
+    assert not receipt.complete
 
 
 def test_times_are_told_as_each_language_tells_them() -> None:

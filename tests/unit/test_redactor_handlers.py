@@ -29,6 +29,7 @@ from shared.events import (
     QuestionKind,
     RedactionOutcome,
     RedactionRequested,
+    RedactorErased,
     Region,
     RegionKind,
     RenditionSize,
@@ -81,6 +82,7 @@ class FakeOutlet:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.purged: list[str] = []
+        self.letters = 0
         self.after: Callable[[], Awaitable[None]] | None = None
 
     async def publish(self, message: Message) -> None:
@@ -90,11 +92,12 @@ class FakeOutlet:
 
     async def purge_dead_letters(self, *mentions: str) -> int:
         self.purged += mentions
-        return 0
+        return self.letters
 
     @property
     def answers(self) -> list[CaseRedacted]:
-        return [CaseRedacted.parse(message.value) for message in self.messages if message.value is not None]
+        mine = [message for message in self.messages if message.topic == CaseRedacted.topic]
+        return [CaseRedacted.parse(message.value) for message in mine if message.value is not None]
 
     @property
     def tombstones(self) -> set[str]:
@@ -299,6 +302,25 @@ class TestWithdrawal:
         await world.raw.forget(CASE)
         await world.withdraw()
         assert len(await world.blobs.list_prefix(REDACTED)) == 1
+
+    async def test_what_was_erased_is_told_last_and_each_time_that_it_is_asked(self, world: World) -> None:
+        await world.upload(ONE, TWO)
+        objects = len(await world.blobs.list_prefix(REDACTED))
+        world.outlet.letters = 1
+        await world.raw.forget(CASE)
+        await world.withdraw()
+        await world.withdraw()  # delivered again, after a crash before the acknowledgement
+        told = [message for message in world.outlet.messages if message.topic == RedactorErased.topic]
+        assert world.outlet.messages[-1] is told[-1]
+        first, second = (RedactorErased.parse(message.value or b"") for message in told)
+        assert (first.case_id, first.objects, first.letters) == (CASE, objects, 1)
+        assert second.objects == 0
+        assert told[0].headers["ce_id"] == told[1].headers["ce_id"], "readers may drop the double"
+
+    async def test_nothing_is_told_while_originals_are_left(self, world: World) -> None:
+        with pytest.raises(NotNow):
+            await world.withdraw()
+        assert not world.outlet.messages
 
     async def test_one_in_flight_wins_over_the_work(self, world: World) -> None:
         world.pool.meanwhile = lambda: world.raw.forget(CASE)

@@ -161,6 +161,13 @@ class Builds:
         ):
             await cases.create_index([(name, -1 if name == "position" else 1) for name in fields])
 
+    async def strays(self) -> list[int]:
+        """Builds that the pointer does not name: what a switch that was cut off has not dropped."""
+        pointer = await self.pointer()
+        named = {pointer.live, pointer.candidate, pointer.previous} if pointer else set()
+        there = {int(found[1]) for name in await self._db.list_collection_names() if (found := _BUILD.match(name))}
+        return sorted(there - named)
+
     async def _create(self, build: int) -> None:
         """Make the collections, which a transaction should not have to, and the indexes that writers need."""
         rooms = self.rooms(build)

@@ -7,6 +7,7 @@ counts, publishes or withdraws something of a case writes that case's document i
 transactions then fails with a write conflict, runs again, and sees what the first one did.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from pymongo import ReplaceOne, UpdateOne
 from services.feed.domain import CaseEntry, CommentEntry, Fold, MemberEntry, Standing
 from services.feed.store.builds import Builds, NoBuild, Rooms
 from shared.bus import Received
+from shared.erasures import Erasures, Gone
 from shared.events import CaseApproved, CaseWithdrawn, CommentAdded, Event
 from shared.mongo import Collection, Document, Mongo, Session
 
@@ -25,34 +27,52 @@ Write = UpdateOne | ReplaceOne[Document]
 class Projector:
     """Applies batches of one topic. Both methods are idempotent, and may run in several processes at once."""
 
-    def __init__(self, mongo: Mongo, builds: Builds) -> None:
+    def __init__(self, mongo: Mongo, builds: Builds, erasures: Erasures | None = None) -> None:
+        """`erasures`: where is noted what withdrawals erase; a process that applies none does without."""
         self._mongo = mongo
         self._builds = builds
+        self._erasures = erasures
 
     async def project(self, topic: type[Event], batch: Sequence[Received[Any]]) -> None:
-        """Apply live events to the live build and to the candidate, where there is one. Raises NoBuild."""
+        """Apply live events to the live build and to the candidate, where there is one. Raises NoBuild.
+
+        A withdrawal goes into every build that there is: also into the one that readers have left, and into what a
+        switch that was cut off has not dropped. What it erases is noted in the same transaction.
+        """
+        strays = await self._builds.strays() if topic is CaseWithdrawn else []
 
         async def apply(session: Session) -> None:
             pointer = await self._builds.pointer(session)
             if pointer is None or not pointer.written:
                 raise NoBuild("there is no build to write to: restart the feed or run its rebuild")
-            # Readers have left the previous build, but what is withdrawn has to leave it as well.
             erasing = [pointer.previous] if topic is CaseWithdrawn and pointer.previous is not None else []
+            tally = _Tally()
             for build in pointer.written + erasing:
                 rooms = self._builds.rooms(build)
                 new = await _first_time(rooms.inbox, batch, session)
                 if new:
+                    if topic is CaseWithdrawn:
+                        await tally.count(rooms, new, session)
                     await _apply(rooms, topic, new, session)
+            for build in set(strays) - {*pointer.written, *erasing}:
+                await tally.erase(self._builds.rooms(build), session)
+            if self._erasures is not None:
+                await self._erasures.note(tally.gone(), session)
 
         await self._mongo.transaction(apply)
 
-    async def still_shown(self, case_ids: Iterable[str]) -> set[str]:
-        """Of these cases, those that the live build or a candidate has and does not know as withdrawn."""
-        pointer = await self._builds.pointer()
+    async def not_withdrawn(self, case_ids: Iterable[str]) -> set[str]:
+        """Of these cases, those that the live build or a candidate does not know as withdrawn.
+
+        Also those that they have never heard of: where approval and withdrawal both wait in the log, the approval may
+        be read first, and the case would be shown until the withdrawal is.
+        """
+        pointer, asked = await self._builds.pointer(), set(case_ids)
         found: set[str] = set()
         for build in pointer.written if pointer else ():
-            wanted = {"_id": {"$in": list(case_ids)}, "standing": {"$ne": Standing.WITHDRAWN.value}}
-            found |= {entry["_id"] async for entry in self._builds.rooms(build).cases.find(wanted, {"_id": 1})}
+            wanted = {"_id": {"$in": list(asked)}, "standing": Standing.WITHDRAWN.value}
+            known = {entry["_id"] async for entry in self._builds.rooms(build).cases.find(wanted, {"_id": 1})}
+            found |= asked - known
         return found
 
     async def replay(self, topic: type[Event], batch: Sequence[Received[Any]], candidate: int) -> None:
@@ -75,9 +95,45 @@ async def _apply(rooms: Rooms, topic: type[Event], batch: Sequence[Received[Any]
     await _write(rooms.cases, _case_writes(fold), session)
     await _write(rooms.comments, _comment_writes(fold), session)
     await _write(rooms.members, _member_writes(fold), session)
-    gone = [key for key, case in fold.cases.items() if case.changed and case.standing is Standing.WITHDRAWN]
+    gone = list({received.key for received in batch if received.event is not None}) if topic is CaseWithdrawn else []
     if gone:
         await rooms.comments.delete_many({"case_id": {"$in": gone}}, session=session)
+
+
+class _Tally:
+    """What a transaction erases of the cases that it withdraws, over all builds."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[str, tuple[str, ...]] = {}
+        self._cases: Counter[str] = Counter()
+        self._comments: Counter[str] = Counter()
+
+    async def count(self, rooms: Rooms, batch: Sequence[Received[CaseWithdrawn]], session: Session) -> None:
+        """Count what a build has of the cases, before it goes."""
+        self._pictures |= {each.key: each.event.picture_ids for each in batch if each.event is not None}
+        ids = [each.key for each in batch if each.event is not None]
+        shown = {"_id": {"$in": ids}, "standing": Standing.PUBLISHED.value}
+        self._cases.update([found["_id"] async for found in rooms.cases.find(shown, {"_id": 1}, session=session)])
+        by_case: list[Document] = [
+            {"$match": {"case_id": {"$in": ids}}},
+            {"$group": {"_id": "$case_id", "comments": {"$sum": 1}}},
+        ]
+        async for found in rooms.comments.aggregate(by_case, session=session):
+            self._comments[found["_id"]] += found["comments"]
+
+    async def erase(self, rooms: Rooms, session: Session) -> None:
+        """Remove the cases counted so far from a build that nobody reads or writes any more."""
+        for case_id in self._pictures:
+            left = {"_id": case_id, "standing": Standing.PUBLISHED.value}
+            self._cases[case_id] += (await rooms.cases.delete_one(left, session=session)).deleted_count
+            done = await rooms.comments.delete_many({"case_id": case_id}, session=session)
+            self._comments[case_id] += done.deleted_count
+
+    def gone(self) -> list[Gone]:
+        return [
+            Gone(case_id, pictures, self._cases[case_id], self._comments[case_id])
+            for case_id, pictures in self._pictures.items()
+        ]
 
 
 async def _first_time(inbox: Collection, batch: Sequence[Received[Any]], session: Session) -> list[Received[Any]]:

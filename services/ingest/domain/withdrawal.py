@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -10,10 +11,16 @@ from shared.events import WithdrawalCause
 
 
 class Step(StrEnum):
-    """What is confirmed after a withdrawal, each by looking, and not because somebody was asked to do it."""
+    """What is confirmed after a withdrawal: by looking, or by whoever had something and says that it is gone."""
 
     ANNOUNCED = "announced"
-    """Kafka has acknowledged `case.withdrawn`: feed and moderation act on it, which nobody confirms to us."""
+    """Kafka has acknowledged `case.withdrawn`: the three other services will act on it."""
+    FEED = "feed"
+    """The feed reports: nothing of the case is left in any of its read models or dead letters."""
+    MODERATION = "moderation"
+    """Moderation reports: nothing but ids and the audit chain is left."""
+    REDACTOR = "redactor"
+    """The redactor reports: it has erased what it painted, and no dead letter is left."""
     ORIGINALS = "originals"
     """No original and no key is left in the bucket of originals."""
     TEXTS = "texts"
@@ -26,8 +33,26 @@ class Step(StrEnum):
     """Kafka has acknowledged the order to erase every record that ingest wrote about the case."""
 
 
+REPORTED: Final = (Step.FEED, Step.MODERATION, Step.REDACTOR)
+"""Steps that ingest cannot look at: what another service owns, and reports (`shared.events.Erased`)."""
+
+
+class Report(Stored):
+    """What a service erased of a case: the most that it has reported of each kind, since it may be asked again.
+
+    `erased_at`: by its clock, the first time it found nothing left.
+    """
+
+    erased_at: datetime
+    cases: int = 0
+    comments: int = 0
+    objects: int = 0
+    letters: int = 0
+
+
 class Receipt(Stored):
-    """What became of a case that was withdrawn. `confirmed`: when each step was first seen to be done.
+    """What became of a case that was withdrawn. `confirmed`: when each step was first seen to be done, or reported, by
+    ingest's clock.
 
     The records in ingest's database (text, consent, comments, answers) go in the transaction of `withdrawn_at`
     itself. `proofs_until`: until when the sealed form is kept; None where nobody had signed.
@@ -39,6 +64,7 @@ class Receipt(Stored):
     withdrawn_at: datetime
     confirmed: dict[Step, datetime] = Field(default_factory=dict)
     proofs_until: date | None = None
+    reports: dict[Step, Report] = Field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from services.ingest.domain.withdrawal import Receipt, Step
+from services.ingest.domain.withdrawal import Receipt, Report, Step
 from services.ingest.pages.words import day, said
 from services.ingest.store import Standing
 from shared.events import Language, WithdrawalCause
@@ -89,8 +89,10 @@ RECEIPT: Final[Mapping[str, Text]] = {
     "number": Text(en="Number of this receipt", fr="Numéro de ce reçu"),
     "gone": Text(en="What was erased, and when", fr="Ce qui a été effacé, et quand"),
     "looked": Text(
-        en="Each time says when we looked and found nothing left.",
-        fr="Chaque heure est celle à laquelle nous avons vérifié qu’il ne restait rien.",
+        en="Each time says when we looked and found nothing left, or when the part of Consilium that had a copy "
+        "reported that nothing is left there.",
+        fr="Chaque heure est celle à laquelle nous avons vérifié qu’il ne restait rien, ou celle à laquelle la partie "
+        "de Consilium qui détenait une copie a signalé qu’il n’y reste rien.",
     ),
     "awaited": Text(en="not confirmed yet", fr="pas encore confirmé"),
     "awaited_how": Text(
@@ -100,15 +102,23 @@ RECEIPT: Final[Mapping[str, Text]] = {
     ),
     "hidden": Text(en="Out of sight", fr="Hors de vue"),
     "hidden_how": Text(
-        en="From {at} on nobody reaches the case where it was kept. The order to hide it and to erase their copies was "
-        "handed to the pages of members and moderators{told}. They follow within seconds and do not report back; that "
-        "the pictures are gone is confirmed below.",
-        fr="Depuis le {at}, plus personne n’atteint le cas là où il était conservé. L’ordre de le masquer et d’effacer "
-        "leurs copies a été remis aux pages des membres et des modérateurs{told}. Elles suivent en quelques secondes "
-        "et ne nous rendent pas compte\u00a0; la disparition des images est confirmée ci-dessous.",
+        en="From {at} on nobody reaches the case where it was kept. {members}",
+        fr="Depuis le {at}, plus personne n’atteint le cas là où il était conservé. {members}",
     ),
-    "told_at": Text(en=" ({at})", fr=" (le {at})"),
-    "told_not": Text(en=" (not handed over yet: we keep trying)", fr=" (pas encore remis\u00a0: nous réessayons)"),
+    "members_clear": Text(
+        en="The pages of members were cleared of it: they reported so on {at}.",
+        fr="Les pages des membres n’en contiennent plus rien\u00a0: elles l’ont signalé le {at}.",
+    ),
+    "members_told": Text(
+        en="The order to erase their copies was handed to the pages of members on {at}. They follow within seconds; "
+        "their report is awaited.",
+        fr="L’ordre d’effacer leurs copies a été remis aux pages des membres le {at}. Elles suivent en quelques "
+        "secondes\u00a0; leur confirmation est attendue.",
+    ),
+    "members_not_told": Text(
+        en="The order to erase their copies could not be handed to the pages of members yet: we keep trying.",
+        fr="L’ordre d’effacer leurs copies n’a pas encore pu être remis aux pages des membres\u00a0: nous réessayons.",
+    ),
     "copies": Text(
         en="Backups of our data may hold a copy until they expire; no copy comes back into use without this withdrawal "
         "being applied first.",
@@ -117,8 +127,10 @@ RECEIPT: Final[Mapping[str, Text]] = {
     ),
     "stays": WITHDRAWAL["stays"],
     "keep": Text(
-        en="Keep this page or its address. It says nothing about you or the case.",
-        fr="Gardez cette page ou son adresse. Elle ne dit rien de vous ni du cas.",
+        en="Keep this page or its address. It says nothing about you, and of the case only how many copies were "
+        "erased.",
+        fr="Gardez cette page ou son adresse. Elle ne dit rien de vous et n’indique du cas que le nombre de copies "
+        "effacées.",
     ),
 }
 RECORDS: Final = Text(
@@ -131,6 +143,12 @@ STEPS: Final[Mapping[Step, Text]] = {
     ),
     Step.TEXTS: Text(en="the text that moderators read", fr="le texte lu par les modérateurs"),
     Step.PAINTED: Text(en="the covered pictures that members saw", fr="les images recouvertes, vues par les membres"),
+    Step.FEED: Text(en="the copies on the pages of members", fr="les copies dans les pages des membres"),
+    Step.MODERATION: Text(en="the copies on the pages of moderators", fr="les copies dans les pages des modérateurs"),
+    Step.REDACTOR: Text(
+        en="what the program that covers pictures had kept",
+        fr="ce que le programme qui recouvre les images avait conservé",
+    ),
     Step.LETTERS: Text(en="messages that had been put aside", fr="les messages qui avaient été mis de côté"),
     Step.LOG_ORDERS: Text(
         en="order to erase the messages between our computers; the last leaves their log within 24 hours",
@@ -138,6 +156,22 @@ STEPS: Final[Mapping[Step, Text]] = {
         "24\u00a0heures",
     ),
 }
+COUNTED: Final[Mapping[str, tuple[Text, Text]]] = {
+    "cases": (
+        Text(en="1 copy of the case", fr="1\u00a0copie du cas"),
+        Text(en="{n} copies of the case", fr="{n}\u00a0copies du cas"),
+    ),
+    "comments": (
+        Text(en="1 copy of a comment", fr="1\u00a0copie de commentaire"),
+        Text(en="{n} copies of comments", fr="{n}\u00a0copies de commentaires"),
+    ),
+    "objects": (Text(en="1 file", fr="1\u00a0fichier"), Text(en="{n} files", fr="{n}\u00a0fichiers")),
+    "letters": (
+        Text(en="1 message put aside", fr="1\u00a0message mis de côté"),
+        Text(en="{n} messages put aside", fr="{n}\u00a0messages mis de côté"),
+    ),
+}
+NOTHING_THERE: Final = Text(en="nothing was there", fr="rien ne s’y trouvait")
 CAUSES: Final[Mapping[WithdrawalCause, Text]] = {
     WithdrawalCause.AUTHOR: Text(en="the carer ended it", fr="le soignant y a mis fin"),
     WithdrawalCause.PATIENT: Text(en="a withdrawal code was used", fr="un code de retrait a été utilisé"),
@@ -173,16 +207,31 @@ def erased(receipt: Receipt, language: Language) -> list[tuple[str, str | None]]
     """What, and when it was seen to be gone; None where it was not yet."""
     rows: list[tuple[str, str | None]] = [(said(RECORDS, language), moment(receipt.withdrawn_at, language))]
     for step, text in STEPS.items():
-        at = receipt.confirmed.get(step)
-        rows.append((said(text, language), moment(at, language) if at else None))
+        at, report = receipt.confirmed.get(step), receipt.reports.get(step)
+        when = moment(at, language) if at else None
+        if when and report:
+            when = f"{when} ({how_much(report, language)})"
+        rows.append((said(text, language), when))
     return rows
+
+
+def how_much(report: Report, language: Language) -> str:
+    """What a service erased, counted: `2 copies of the case, 1 copy of a comment`."""
+    counts = [(getattr(report, name), words) for name, words in COUNTED.items()]
+    told = [said(one if n == 1 else many, language, n=n) for n, (one, many) in counts if n]
+    return ", ".join(told) or said(NOTHING_THERE, language)
 
 
 def out_of_sight(receipt: Receipt, language: Language) -> str:
     """What is known of when nobody could reach the case any more."""
-    at = receipt.confirmed.get(Step.ANNOUNCED)
-    told = said(RECEIPT["told_at"], language, at=moment(at, language)) if at else said(RECEIPT["told_not"], language)
-    return said(RECEIPT["hidden_how"], language, at=moment(receipt.withdrawn_at, language), told=told)
+    cleared, told = receipt.confirmed.get(Step.FEED), receipt.confirmed.get(Step.ANNOUNCED)
+    if cleared:
+        members = said(RECEIPT["members_clear"], language, at=moment(cleared, language))
+    elif told:
+        members = said(RECEIPT["members_told"], language, at=moment(told, language))
+    else:
+        members = said(RECEIPT["members_not_told"], language)
+    return said(RECEIPT["hidden_how"], language, at=moment(receipt.withdrawn_at, language), members=members)
 
 
 def moment(at: datetime, language: Language) -> str:

@@ -36,12 +36,25 @@ class PatientWithdrawalView(BaseModel):
     again: bool
 
 
+class ReportView(BaseModel):
+    """Counts of what a service erased: copies of the case and of its comments in a database, files, and messages that
+    had been put aside. All zero: there was nothing. After an interruption they may be lower than what there was.
+    """
+
+    erased_at: datetime
+    cases: int
+    comments: int
+    objects: int
+    letters: int
+
+
 class ReceiptView(BaseModel):
-    """What was erased and when. `confirmed`: seen to be done, by step; `awaited`: looked for again and again.
+    """What was erased and when. `confirmed`: when each step was seen to be done, or reported; `awaited`: the others.
 
     `withdrawn_at`: from then on ingest shows it to nobody, and its records are erased. `announced` among the steps:
-    the order to feed and moderation has been handed over; they act on it within seconds, and confirm nothing to us.
-    `proofs_until`: the sealed form is kept that long; null where nobody had signed.
+    the order to the other services has been handed over. `feed`, `moderation`, `redactor`: that service has reported
+    that nothing of the case is left with it; `reports` says what it erased, and when by its own clock. All other steps
+    were looked at. `proofs_until`: the sealed form is kept that long; null where nobody had signed.
     """
 
     receipt_id: str
@@ -51,6 +64,7 @@ class ReceiptView(BaseModel):
     awaited: list[Step]
     complete: bool
     proofs_until: date | None
+    reports: dict[Step, ReportView]
 
     @classmethod
     def of(cls, receipt: Receipt) -> "ReceiptView":
@@ -62,6 +76,7 @@ class ReceiptView(BaseModel):
             awaited=[step for step in Step if step not in receipt.confirmed],
             complete=receipt.complete,
             proofs_until=receipt.proofs_until,
+            reports={step: ReportView(**report.model_dump()) for step, report in receipt.reports.items()},
         )
 
 

@@ -30,12 +30,15 @@ async def end_case(
     event = case.withdraw(now, cause)
     # First: it is what hides the case, and a thousand tombstones may follow.
     await Outbox(db).add(event, session)
-    return await bury(db, document, event, session)
+    return await bury(db, document, event, session, told_at=now)
 
 
-async def bury(db: Database, document: Document, event: CaseWithdrawn, session: Session) -> str:
+async def bury(
+    db: Database, document: Document, event: CaseWithdrawn, session: Session, *, told_at: datetime | None = None
+) -> str:
     """Leave nothing of a case but its stub, as `event` says; returns the id of its receipt.
 
+    `told_at`: when the event is sent, if it is sent now; without it the others are told again (`Receipts`).
     `document`: the case as it lies in the database, which may be older than this code: only ids are read from it.
     """
     case_id = event.case_id
@@ -61,4 +64,4 @@ async def bury(db: Database, document: Document, event: CaseWithdrawn, session: 
     await db["comments"].delete_many({"case_id": case_id}, session=session)
     await end_consents(db, case_id, event.withdrawn_at, session)
     await Once.erase(db, case_id, session)
-    return await open_receipt(db, event, comment_ids, session)
+    return await open_receipt(db, event, comment_ids, session, asked_at=told_at)

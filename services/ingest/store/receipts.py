@@ -1,29 +1,43 @@
-"""Receipts of withdrawals: what was seen to be gone, and when.
+"""Receipts of withdrawals: what was seen to be gone or reported so, and when.
 
-Collection `withdrawals`: one document a withdrawn case, kept as the ledger is: ids, the cause and times. While `open`
-is set the worker still looks for what is not confirmed; `comment_ids` then names the records that Kafka has still to
-be told to erase.
+Collection `withdrawals`: one document a withdrawn case, kept as the ledger is: ids, the cause, times and counts. While
+`open` is set the worker still looks for what is not confirmed; `comment_ids` then names the records that Kafka has
+still to be told to erase. `asked_at`: when the other services were last told of the withdrawal; who has not answered
+within a day is told again, by the same line of the ledger.
 """
 
 import logging
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.domain.withdrawal import Receipt, Step
+from services.ingest.domain.withdrawal import REPORTED, Receipt, Step
 from shared.blobs import RAW, REDACTED, TEXTS, ObjectStore
 from shared.errors import dependency_is_away
-from shared.events import CaseWithdrawn
+from shared.events import CaseWithdrawn, Erased, FeedErased, ModerationErased, RedactorErased
 from shared.mongo import Database, Document, Mongo, Session
+from shared.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
 RECEIPT_BYTES = 32
+ASK_AGAIN_AFTER = timedelta(days=1)
+_STEPS: dict[type[Erased], Step] = {
+    FeedErased: Step.FEED,
+    ModerationErased: Step.MODERATION,
+    RedactorErased: Step.REDACTOR,
+}
 _BUCKETS = {Step.ORIGINALS: RAW, Step.TEXTS: TEXTS, Step.PAINTED: REDACTED}
 
 
-async def open_receipt(db: Database, event: CaseWithdrawn, comment_ids: list[str], session: Session) -> str:
-    """Begin the receipt of a withdrawal, or go on with the one that there is; returns its id."""
+async def open_receipt(
+    db: Database, event: CaseWithdrawn, comment_ids: list[str], session: Session, *, asked_at: datetime | None = None
+) -> str:
+    """Begin the receipt of a withdrawal, or go on with the one that there is; returns its id.
+
+    `asked_at`: when the others were told; None where they were told in a past that nobody remembers the answers of,
+    so that the worker tells them again.
+    """
     known = await db["withdrawals"].find_one({"_id": event.case_id}, session=session)
     receipt_id = str(known["receipt_id"]) if known else secrets.token_urlsafe(RECEIPT_BYTES)
     document: Document = {
@@ -35,6 +49,8 @@ async def open_receipt(db: Database, event: CaseWithdrawn, comment_ids: list[str
         "comment_ids": comment_ids,
         "open": True,
     }
+    if asked_at is not None:
+        document["asked_at"] = asked_at
     await db["withdrawals"].replace_one({"_id": event.case_id}, document, upsert=True, session=session)
     return receipt_id
 
@@ -43,6 +59,7 @@ class Receipts:
     """Reads receipts, and completes them by looking."""
 
     def __init__(self, mongo: Mongo, blobs: ObjectStore) -> None:
+        self._mongo = mongo
         self._db = mongo.db
         self._withdrawals = mongo.db["withdrawals"]
         self._blobs = blobs
@@ -51,6 +68,9 @@ class Receipts:
         """Create the indexes. May be repeated."""
         await self._withdrawals.create_index("receipt_id", unique=True)
         await self._withdrawals.create_index("open", partialFilterExpression={"open": True})
+        # Closed before the other services reported anything: they are asked now.
+        silent = {"open": {"$exists": False}, "$or": [{f"confirmed.{step}": {"$exists": False}} for step in REPORTED]}
+        await self._withdrawals.update_many(silent, {"$set": {"open": True}})
 
     async def by_id(self, receipt_id: str) -> Receipt | None:
         found = await self._withdrawals.find_one({"receipt_id": receipt_id})
@@ -60,13 +80,32 @@ class Receipts:
         found = await self._withdrawals.find_one({"_id": case_id})
         return await self._receipt(found) if found else None
 
+    async def take_report(self, event: Erased, now: datetime) -> bool:
+        """Note that a service has nothing of the case left; False where no withdrawal of it is known. May be repeated,
+        in any order.
+        """
+        step = _STEPS[type(event)].value
+        counts = {name: getattr(event, name) for name in ("cases", "comments", "objects", "letters")}
+        done = await self._withdrawals.update_one(
+            {"_id": event.case_id},
+            {
+                "$min": {f"confirmed.{step}": now, f"reports.{step}.erased_at": event.erased_at},
+                "$max": {f"reports.{step}.{name}": count for name, count in counts.items()},
+            },
+        )
+        return done.matched_count == 1
+
     async def confirm_all(self, now: datetime) -> int:
-        """Look for what is not confirmed yet; returns how many receipts became complete. May be repeated."""
+        """Look for what is not confirmed yet, and ask those again who have not answered; returns how many receipts
+        became complete. May be repeated.
+        """
         waiting = await self._withdrawals.find({"open": True}).to_list(None)
         complete = 0
         for document in waiting:
             try:
                 complete += await self._confirm(document, now)
+                if set(REPORTED) - set(document["confirmed"]):
+                    await self._ask_again(document["_id"], now)
             except Exception as error:
                 about = {"case_id": document["_id"]}
                 away = dependency_is_away(error)
@@ -104,7 +143,33 @@ class Receipts:
             )
         return done
 
+    async def _ask_again(self, case_id: str, now: datetime) -> None:
+        """Send the line of the ledger once more, as it was, where the last time is too long ago, or was before there
+        were reports. Whoever has erased the case already says so again.
+        """
+
+        async def attempt(session: Session) -> None:
+            silent = {"$or": [{f"confirmed.{step}": {"$exists": False}} for step in REPORTED]}
+            due = {"$or": [{"asked_at": {"$exists": False}}, {"asked_at": {"$lte": now - ASK_AGAIN_AFTER}}]}
+            asked = await self._withdrawals.find_one_and_update(
+                {"_id": case_id, "open": True, "$and": [silent, due]}, {"$set": {"asked_at": now}}, session=session
+            )
+            stub = await self._db["cases"].find_one({"_id": case_id}, session=session) if asked else None
+            if asked is None or stub is None:
+                return
+            event = CaseWithdrawn(
+                case_id=case_id,
+                version=stub["version"],
+                picture_ids=tuple(stub["picture_ids"]),
+                withdrawn_at=asked["withdrawn_at"],
+                cause=asked["cause"],
+            )
+            await Outbox(self._db).add(event, session)
+
+        await self._mongo.transaction(attempt)
+
     async def _receipt(self, found: Document) -> Receipt:
         ends = [consent["erase_after"] async for consent in self._db["consents"].find({"case_id": found["_id"]})]
         fields = {name: found[name] for name in ("receipt_id", "cause", "withdrawn_at", "confirmed")}
+        fields["reports"] = found.get("reports", {})
         return Receipt(case_id=found["_id"], proofs_until=max(ends).date() if ends else None, **fields)

@@ -116,8 +116,8 @@ class Withdrawals:
     async def by_ledger(self, lines: Sequence[Received[CaseWithdrawn]]) -> None:
         """Withdraw, in a database that came out of a backup, what was withdrawn since, as it was then.
 
-        The event is in the log already and is not sent again; the tombstones are, since what else the backup brought
-        back into its outbox may be sent before them.
+        The tombstones are sent again, since what else the backup brought back into its outbox may be sent before them;
+        and the line itself once, so that the others report again what they have erased (`Receipts`).
         """
         for line in lines:
             if line.event is not None:

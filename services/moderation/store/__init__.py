@@ -2,6 +2,7 @@
 
 from services.moderation.store.comments import Comments
 from services.moderation.store.contents import CaseText, ContentBroken, Contents
+from services.moderation.store.endings import Endings
 from services.moderation.store.reviews import GROUP, AuditTrail, CursorMalformed, Reviews, system_clock
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ContentBroken",
     "Contents",
     "CursorMalformed",
+    "Endings",
     "Reviews",
     "system_clock",
 ]

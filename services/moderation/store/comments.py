@@ -47,16 +47,14 @@ class Comments:
         """A comment is gone: its words go. What was decided about it stays, so that its record can be erased later."""
         await self._comments.delete_one({"_id": comment_id, "state": {"$ne": CommentState.REJECTED.value}})
 
-    async def forget_case(self, case_id: str) -> None:
-        """A case is gone: nothing of its comments stays, and the records of their rejection are erased."""
-
-        async def write(session: Session) -> None:
-            rejected = {"case_id": case_id, "state": CommentState.REJECTED.value}
-            async for found in self._comments.find(rejected, {"_id": 1}, session=session):
-                await self._outbox.add_tombstone(CommentRejected, found["_id"], case_id, session)
-            await self._comments.delete_many({"case_id": case_id}, session=session)
-
-        await self._mongo.transaction(write)
+    async def forget_case(self, case_id: str, session: Session) -> int:
+        """A case is gone: nothing of its comments stays, and the records of their rejection are erased. Returns how
+        many comments there were.
+        """
+        rejected = {"case_id": case_id, "state": CommentState.REJECTED.value}
+        keys = [found["_id"] async for found in self._comments.find(rejected, {"_id": 1}, session=session)]
+        await self._outbox.add_tombstones(CommentRejected, keys, case_id, session)
+        return (await self._comments.delete_many({"case_id": case_id}, session=session)).deleted_count
 
     async def waiting(
         self, moderator_id: str, limit: int, cursor: str | None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from services.moderation.domain import (
     DEFAULT_LEASE,
@@ -87,14 +87,22 @@ class Reviews:
     async def absorb(self, ce_id: str, case_id: str, fact: Callable[[Review], None]) -> None:
         """Let an event change a review, once: the event's id is noted in the same transaction."""
 
-        async def write(session: Session) -> None:
-            if not await first_time(self._mongo.db, GROUP, ce_id, session):
-                return
-            found = await self._reviews.find_one({"_id": case_id}, session=session)
-            review = self._review(found) if found else Review(case_id=case_id, lease=self._lease)
-            await self._write(found, review, fact, session)
+        await self._mongo.transaction(lambda session: self.absorb_within(session, ce_id, case_id, fact))
 
-        await self._mongo.transaction(write)
+    async def absorb_within(
+        self, session: Session, ce_id: str, case_id: str, fact: Callable[[Review], None]
+    ) -> ReviewState | Literal["unknown"] | None:
+        """`absorb`, as a part of a transaction that writes more than the review.
+
+        Returns what moderation knew of the case before: its state, or that it had not heard of it; None where it has
+        had this event already, and nothing was done.
+        """
+        if not await first_time(self._mongo.db, GROUP, ce_id, session):
+            return None
+        found = await self._reviews.find_one({"_id": case_id}, session=session)
+        review = self._review(found) if found else Review(case_id=case_id, lease=self._lease)
+        await self._write(found, review, fact, session)
+        return ReviewState(found["state"]) if found else "unknown"
 
     async def still_reviewed(self, case_ids: Iterable[str]) -> set[str]:
         """Of these cases, those that moderation knows and not as withdrawn."""
