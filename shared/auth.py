@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from shared.auth_keys import KeysAway
 from shared.auth_members import Members, MemberState
 from shared.auth_problems import (
     ACCOUNT_SUSPENDED,
@@ -24,7 +25,7 @@ from shared.auth_problems import (
     SIGN_IN_NEEDED,
     TOKEN_REFUSED,
 )
-from shared.auth_tokens import KeysAway, Principal, TokenRefused, TokenVerifier
+from shared.auth_tokens import Principal, TokenRefused, TokenVerifier
 from shared.events import STAFF_ROLES, MemberStatus, Role
 from shared.rights import Access, needs
 

@@ -4,24 +4,20 @@ Every service checks them with identity's public keys, by RFC 8725: algorithm pi
 required, keys only from the JWKS.
 """
 
-import asyncio
-import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import httpx
 import jwt
 
+from shared.auth_keys import ALGORITHM, MAX_AGE_S, FetchKeys, PublishedKeys
 from shared.auth_members import MemberState
 from shared.events import MemberStatus, Profession, Role, Specialty
 
-log = logging.getLogger("auth")
 T = TypeVar("T")
 
-ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068), not a secret
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
 MAX_TOKEN_CHARACTERS = 4096
@@ -50,20 +46,11 @@ class TokenRefused(Exception):
     """The token proves nothing. The reason is for the log: a caller learns only that it was refused."""
 
 
-class KeysAway(Exception):
-    """No public key is known and identity does not answer: nothing can be said about any token."""
-
-
-FetchKeys = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Gives a JSON Web Key Set (RFC 7517)."""
-
-
 class TokenVerifier:
-    """Verifies access tokens offline with identity's published keys.
+    """Verifies access tokens offline with identity's published keys (`shared/auth_keys.py`).
 
-    Keys are fetched at the first need, again when older than `keys_max_age_s`, and at an unknown key id at most
-    every `refetch_after_s` seconds, so that forged ids cannot make this service call identity in a loop. While
-    identity is away, the known keys stay in use. `fetch` replaces the HTTP call to `jwks_url`.
+    What was verified is remembered until it expires, or until the keys change: a key that identity took back must not
+    live on in answers that were given with it. `fetch` replaces the HTTP call to `jwks_url`.
     """
 
     def __init__(
@@ -73,39 +60,35 @@ class TokenVerifier:
         audience: str,
         *,
         fetch: FetchKeys | None = None,
-        keys_max_age_s: float = 300,
-        refetch_after_s: float = 10,
+        keys_max_age_s: float = MAX_AGE_S,
         cache_size: int = 4096,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._url = jwks_url
+        self._keys = PublishedKeys(jwks_url, fetch=fetch, max_age_s=keys_max_age_s, now=now)
         self._issuer = issuer
         self._audience = audience
-        self._fetch = fetch or self._fetch_over_http
-        self._keys_max_age_s = keys_max_age_s
-        self._refetch_after_s = refetch_after_s
         self._cache_size = cache_size
         self._now = now
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._tried_at = float("-inf")
-        self._fetching = asyncio.Lock()
         self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._verified_with: Mapping[str, jwt.PyJWK] = {}
 
     async def verify(self, token: str) -> Principal:
         """The member whom `token` proves. Raises TokenRefused, or KeysAway when no key can be had."""
-        if self._now() - self._tried_at > self._keys_max_age_s:
-            await self._refresh_keys(self._keys_max_age_s)
+        keys = await self._keys.confirmed()
+        if keys is not self._verified_with:
+            self._verified.clear()
+            self._verified_with = keys
         known = self._verified.get(token)
         if known is not None and known[1] > self._now():
             self._verified.move_to_end(token)
             return known[0]
-        principal, expires = self._read(token, await self._key_for(token))
+        principal, expires = self._read(token, await self._key_for(token, keys))
         self._verified[token] = (principal, expires)
         if len(self._verified) > self._cache_size:
             self._verified.popitem(last=False)
         return principal
 
-    async def _key_for(self, token: str) -> jwt.PyJWK:
+    async def _key_for(self, token: str, keys: Mapping[str, jwt.PyJWK]) -> jwt.PyJWK:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise TokenRefused("too long")
         try:
@@ -121,13 +104,10 @@ class TokenVerifier:
         key_id = header.get("kid")
         if not isinstance(key_id, str):
             raise TokenRefused("no key id")
-        if key_id not in self._keys:
-            await self._refresh_keys(self._refetch_after_s)
-        if not self._keys:
-            raise KeysAway(self._url)
-        if key_id not in self._keys:
+        key = keys.get(key_id) or await self._keys.learn(key_id)
+        if key is None:
             raise TokenRefused("unknown key id")
-        return self._keys[key_id]
+        return key
 
     def _read(self, token: str, key: jwt.PyJWK) -> tuple[Principal, float]:
         try:
@@ -167,29 +147,6 @@ class TokenVerifier:
             raise TokenRefused(f"{type(error).__name__}: {error}") from error
         return principal, expires
 
-    async def _refresh_keys(self, unless_younger_s: float) -> None:
-        async with self._fetching:
-            # Without any key every request comes here: then try once a second, not once a request.
-            if self._now() - self._tried_at <= (unless_younger_s if self._keys else 1.0):
-                return
-            self._tried_at = self._now()
-            try:
-                fetched = _public_keys(await self._fetch())
-            except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-                log.warning("cannot fetch the signing keys: %s: %s", type(error).__name__, error)
-                return
-            if fetched.keys() != self._keys.keys():
-                # A key that identity took back must not live on in answers that were verified with it.
-                self._verified.clear()
-            self._keys = fetched
-
-    async def _fetch_over_http(self) -> Mapping[str, Any]:
-        async with httpx.AsyncClient(timeout=5, follow_redirects=False) as client:
-            answer = await client.get(self._url)
-            answer.raise_for_status()
-            document: Mapping[str, Any] = answer.json()
-            return document
-
 
 def _optional(kind: Callable[[str], T], value: str | None) -> T | None:
     return None if value is None else kind(value)
@@ -207,13 +164,3 @@ def _texts(claim: Any) -> list[str]:
     if not isinstance(claim, list) or not all(isinstance(one, str) for one in claim):
         raise TypeError("not a list of texts")
     return claim
-
-
-def _public_keys(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
-    """The Ed25519 signature keys of a key set; keys of other kinds are not ours and are left out."""
-    found = {}
-    for key in document["keys"]:
-        if key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and key.get("use", "sig") == "sig":
-            public = {name: key[name] for name in ("kty", "crv", "x", "kid")}
-            found[str(key["kid"])] = jwt.PyJWK(public, algorithm=ALGORITHM)
-    return found

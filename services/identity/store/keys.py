@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prometheus_client import Gauge
 
-from shared.auth_tokens import ALGORITHM, LEEWAY_S, TOKEN_TYPE
+from shared.auth_keys import ALGORITHM
+from shared.auth_tokens import LEEWAY_S, TOKEN_TYPE
 from shared.errors import WrongSetting
 
 log = logging.getLogger("identity")
@@ -41,10 +42,11 @@ log = logging.getLogger("identity")
 # What an operator learns: the file of signing keys was changed to something unusable; the keys before it still serve.
 FILE_REFUSED = Gauge("consilium_signing_key_file_refused", "1 while the file of signing keys cannot be used")
 
-JWKS_MAX_AGE_S = 60
-"""How long others may keep our key set without asking (Cache-Control)."""
+JWKS_MAX_AGE_S = 10
+"""How long others may keep our key set without asking (Cache-Control): as long as our own services do."""
 LEAD_S = 900
-"""How long a key is published before it signs. Verifiers ask at least every five minutes, through a cache of one."""
+"""How long a key is published before it signs. Verifiers ask within seconds; those that cannot reach us believe nothing
+after that time."""
 MARGIN_S = 60
 """What a retired key stays published beyond the last token's expiry, for clocks that differ."""
 
