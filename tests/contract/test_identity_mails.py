@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from prometheus_client import REGISTRY
 
 from deploy.local import Platform
 from deploy.local.ports import free_ports
+from services.identity.domain.account import Account
 from services.identity.domain.letters import Letter
 from services.identity.store.mails import Mails
-from services.identity.store.postman import MailAway, MailRefused
+from services.identity.store.postman import MailAway, MailRefused, Postman, SenderRefused
 from services.identity.store.smtp import SmtpServer
+from shared.events import Profession
 from shared.keyring import HeldKeys
 from shared.mongo import Mongo
 from shared.sealed import SealedField
+from tests.memory_accounts import MemoryAccounts
 from tests.memory_mails import MemoryMails
 
 
@@ -114,12 +118,31 @@ async def test_a_letter_belongs_to_its_transaction_and_lies_sealed(platform: Pla
 
 
 class Keeps:
-    """A mail server's mind: who is unknown to it, and what it got."""
+    """A mail server's mind: who is unknown to it, and what it got. `says`: what it answers instead, by command."""
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
+        self.asked = 0
+        self.says: dict[str, str] = {}
+
+    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, name: str, responses: list[str]) -> list[str]:
+        session.host_name = name
+        return [self.says["EHLO"]] if "EHLO" in self.says else responses
+
+    async def handle_HELO(self, server: Any, session: Any, envelope: Any, name: str) -> str:
+        session.host_name = name
+        return self.says.get("EHLO", "250 here")
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        self.asked += 1
+        if "MAIL" in self.says:
+            return self.says["MAIL"]
+        envelope.mail_from, envelope.mail_options = address, options
+        return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        if "RCPT" in self.says:
+            return self.says["RCPT"]
         if address.startswith("nobody"):
             return "550 no such box nobody"
         if address.startswith("later"):
@@ -128,6 +151,8 @@ class Keeps:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if "DATA" in self.says:
+            return self.says["DATA"]
         self.got.append(envelope.content)
         return "250 OK"
 
@@ -159,6 +184,72 @@ async def test_a_mail_server_takes_a_letter_refuses_one_or_asks_to_wait(catcher:
     assert "nobody" not in str(refusal.value)
     with pytest.raises(MailAway, match="450"):
         await server.send(message("later@a.example"))
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "kind"),
+    [
+        ("MAIL", "550 5.7.1 write as someone else", SenderRefused),
+        ("MAIL", "451 later", MailAway),
+        ("MAIL", "530 5.7.0 sign in first", MailAway),
+        ("RCPT", "553 5.1.3 what an address", MailRefused),
+        ("RCPT", "452 4.2.2 full", MailAway),
+        ("DATA", "554 5.6.0 not such a letter", MailRefused),
+        ("DATA", "450 4.7.0 slowly", MailAway),
+        ("EHLO", "554 not to you", MailAway),
+    ],
+)
+async def test_what_is_refused_for_good_ends_and_what_is_refused_for_now_waits(
+    catcher: tuple[Keeps, int], command: str, says: str, kind: type[Exception]
+) -> None:
+    keeps, port = catcher
+    keeps.says[command] = says
+    with pytest.raises((MailRefused, MailAway), match=says[:3]) as refusal:
+        await SmtpServer("127.0.0.1", port, "none").send(message("someone@a.example"))
+    assert type(refusal.value) is kind
+    assert "someone" not in str(refusal.value)
+    keeps.says.clear()
+    await SmtpServer("127.0.0.1", port, "none").send(message("someone@a.example"))
+    assert len(keeps.got) == 1
+
+
+async def test_a_letter_that_is_refused_for_good_is_tried_once_and_counted(
+    catcher: tuple[Keeps, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    keeps, port = catcher
+    clock = [datetime(2026, 3, 1, 12, 0, tzinfo=UTC)]
+    mails, accounts = MemoryMails(now=lambda: clock[0]), MemoryAccounts()
+    server = SmtpServer("127.0.0.1", port, "none")
+    postman = Postman(mails, server, accounts.by_id, {}, "Consilium <c@c.example>", now=lambda: clock[0])
+    account = Account.register(
+        email="a.martin@a.example", password_hash="h", pseudonym="Dr A", profession=Profession.NURSE, now=clock[0]
+    )
+    await accounts.add(account)
+
+    def ended(outcome: str) -> float:
+        of = {"letter": Letter.ACCOUNT_VERIFIED.value, "outcome": outcome}
+        return REGISTRY.get_sample_value("consilium_mails_total", of) or 0.0
+
+    for command, says, outcome in (
+        ("DATA", "554 5.6.0 a.martin@a.example: no", "refused"),
+        ("MAIL", "550 5.7.1 c@c.example: no", "sender_refused"),
+    ):
+        keeps.says, keeps.asked, before = {command: says}, 0, ended(outcome)
+        await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
+        for _ in range(3):
+            await postman.deliver_one()
+            clock[0] += timedelta(hours=1)
+        assert (keeps.asked, ended(outcome) - before, mails.waiting) == (1, 1, [])
+    keeps.says, keeps.asked = {"DATA": "451 later"}, 0
+    await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
+    for _ in range(3):
+        await postman.deliver_one()
+        clock[0] += timedelta(hours=1)
+    assert (keeps.asked, len(mails.waiting)) == (3, 1)
+    said = " ".join(str(record.__dict__) for record in caplog.records if record.name == "mail")
+    assert "554" in said
+    assert "martin" not in said
+    assert "c@c.example" not in said
 
 
 async def test_no_letter_goes_over_a_line_that_was_to_be_encrypted_and_is_not(catcher: tuple[Keeps, int]) -> None:

@@ -19,7 +19,8 @@ from shared.events import Language
 
 log = logging.getLogger("mail")
 
-# How letters end: `refused` is an address that takes none, `late` one whose link had expired before it could go.
+# How letters end: `refused` is an address that takes none, `sender_refused` a server that does not let us write as
+# IDENTITY_MAIL_FROM (every letter is lost until that is mended), `late` one whose link had expired before it could go.
 LETTERS_ENDED = Counter("consilium_mails_total", "Letters by kind and how they ended", ["letter", "outcome"])
 
 FIRST_DELAY_S = 2.0
@@ -33,6 +34,10 @@ USEFUL: Mapping[Letter, timedelta] = {
 
 class MailRefused(Exception):
     """The mail server will never take this letter (no such address). The message names no address."""
+
+
+class SenderRefused(MailRefused):
+    """The mail server will never take a letter from the address that we write as."""
 
 
 class MailAway(NotNow):
@@ -121,6 +126,9 @@ class Postman:
         except FactMissing as error:  # our own mistake: no later try would know better
             log.error("a letter cannot be written: %s", error, extra=about)
             return await self._end(mail, "broken")
+        except SenderRefused as refusal:
+            log.error("a letter was refused: %s; see IDENTITY_MAIL_FROM", refusal, extra=about)
+            return await self._end(mail, "sender_refused")
         except MailRefused as refusal:
             log.warning("a letter was refused: %s", refusal, extra=about)
             return await self._end(mail, "refused")
