@@ -43,7 +43,7 @@ from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from deploy.local.processes import PlatformError
-from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, dead_topic
+from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, MemberChanged, dead_topic
 
 ADMIN = "admin"
 REPLICA_SET = "rs0"
@@ -69,8 +69,8 @@ BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
     "proofs": {"ingest": ("Read", "Write", "List")},
     "credentials": {"identity": ("Read", "Write", "List")},
 }
-LEDGER_READERS = ("ingest",)
-"""Services that read the ledger of withdrawals at their start and do not consume it."""
+LEDGERS = {"ingest": CaseWithdrawn.topic, "identity": MemberChanged.topic}
+"""What services read at their start and do not consume: their own topic of what has ended for good."""
 _WAIT_S = 30.0
 _QUIET = logging.Logger("kafka-admin", level=logging.CRITICAL + 1)  # failures arrive as exceptions
 
@@ -188,7 +188,7 @@ def rights(service: str) -> list[AclBinding]:
     emits = [event.topic for event in EVENTS if event.emitter == service]
     consumes = [event.topic for event in CONSUMES[service]]
     dead = [dead_topic(name, service) for name in consumes]
-    reads = consumes + ([CaseWithdrawn.topic] if service in LEDGER_READERS else [])
+    reads = consumes + ([LEDGERS[service]] if service in LEDGERS else [])
     granted = [
         *((topic, name, AclOperation.WRITE) for name in [*emits, *dead]),
         *((topic, name, AclOperation.READ) for name in [*reads, *dead]),

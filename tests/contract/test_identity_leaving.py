@@ -18,6 +18,7 @@ from services.identity.domain.letters import Letter
 from services.identity.domain.verification import CivilName, Method, Number, Verification
 from services.identity.store.leaving import HELD
 from services.identity.store.mails import Mails
+from shared.bus import Received
 from shared.events import BlocksChanged, MemberStatus
 from shared.keyring import HeldKeys
 from shared.sealed import SealedField
@@ -288,3 +289,40 @@ async def test_files_that_cannot_be_erased_are_tried_again(village: Village, mon
     await village.departures.look_again()
     assert village.forgotten == [member.id]
     assert "files_pending" not in str(await traces(village, member.id))
+
+
+async def test_who_has_left_is_erased_again_when_a_backup_brings_them_back(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, friend, foe = await full_life(village)
+    await leave(member, "erased")
+    backup = {name: found for name, found in (await traces(village, member.id)).items() if name != "mails_once"}
+    village.clock[0] = NOW + GRACE
+    await village.departures.finish(member.id)
+    left = (await village.told(member.id))[-1]
+    db = village.mongo.db
+    await db["former_members"].delete_one({"_id": member.id})
+    for name, documents in backup.items():
+        for document in documents:
+            await db[name].replace_one({"_id": document["_id"]}, document, upsert=True)
+    assert await village.departures.come_back([member.id, friend.id, "nobody"]) == {member.id, friend.id}
+
+    async def away(member_id: str) -> None:
+        raise ConnectionError("the object store is away")
+
+    line = Received(left, member.id, "ledger:1", left.topic, 0, 0)
+    with monkeypatch.context() as broken:
+        broken.setattr(village.departures, "_forget_files", away)
+        await village.departures.erase_again([line, line])
+    village.clock[0] += timedelta(days=1)
+    await village.departures.look_again()
+    assert await village.departures.come_back([member.id]) == set()
+    assert set(await traces(village, member.id)) == {"former_members", "outbox"}
+    (stub,) = (await traces(village, member.id))["former_members"]
+    assert (stub["version"], stub["contributions"]) == (left.version, "erased")
+    # The backup's own rows would overrule the end in the log.
+    assert await village.told(member.id) == [left]
+    rows = db["outbox"].find({"key": member.id, "topic": BlocksChanged.topic})
+    assert [row["value"] async for row in rows] == [None]
+    assert (await friend.get("/me/profile"))["skills"][0]["confirmations"] == 0
+    assert (await village.told_of_blocks(foe.id))[-1].blocked == ()

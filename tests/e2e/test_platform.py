@@ -28,8 +28,8 @@ from pymongo.errors import OperationFailure
 from deploy.local import Platform, PlatformError
 from deploy.local.mongo import LONGEST_TRANSACTION_S
 from deploy.local.platform import DATA
-from deploy.local.provision import BUCKETS, DATABASES, LEDGER_READERS, SERVICES, s3_client, topics
-from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, dead_topic
+from deploy.local.provision import BUCKETS, DATABASES, LEDGERS, SERVICES, s3_client, topics
+from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
 
 pytestmark = pytest.mark.platform
 TOPICS = tuple(event.topic for event in EVENTS)
@@ -117,7 +117,7 @@ class TestKafka:
     ) -> None:
         own = {event.topic for event in CONSUMES[service]}
         own |= {dead_topic(topic, service) for topic in own}
-        own |= {CaseWithdrawn.topic} if service in LEDGER_READERS else set()
+        own |= {LEDGERS[service]} if service in LEDGERS else set()
         assert readable(platform, service) == own
 
     async def test_a_service_may_join_its_own_groups_only(self, platform: Platform) -> None:

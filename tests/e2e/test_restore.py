@@ -15,7 +15,7 @@ from pymongo import MongoClient
 
 from deploy.local import Platform
 from deploy.local.client import Person, wait_until
-from tests.e2e.conftest import published
+from tests.e2e.conftest import MakePerson, published
 
 pytestmark = pytest.mark.platform
 Backup = dict[str, list[dict[str, Any]]]
@@ -34,10 +34,10 @@ def backed_up(stack: Platform, name: str) -> Backup:
 
 def put_back(stack: Platform, name: str, backup: Backup) -> None:
     with database(stack, name) as db:
-        for collection, documents in backup.items():
+        for collection in {*backup, *db.list_collection_names()}:
             db[collection].delete_many({})
-            if documents:
-                db[collection].insert_many(documents)
+            if backup.get(collection):
+                db[collection].insert_many(backup[collection])
 
 
 def answers_until_200(person: Person, service: str, address: str, probe: str) -> list[httpx.Response]:
@@ -143,3 +143,38 @@ def test_ingest_withdraws_again_what_an_old_backup_brings_back(
     assert "painted pictures of 1 of these cases were erased" in done.stdout
     assert not objects_of(stack, "cases-redacted", case_id)
     assert objects_of(stack, "cases-redacted", kept)
+
+
+def test_a_member_who_left_does_not_come_back_with_an_old_backup(
+    stack: Platform, make_person: MakePerson, author: Person
+) -> None:
+    """Nothing but probes is answered before the log was asked who has left."""
+    stack.stop_service("identity")
+    stack.start_service("identity", IDENTITY_LEAVING_GRACE_S="0", IDENTITY_LEAVING_EVERY_S="0.5")
+    leaver, stays = make_person(), make_person()
+    member_id, address = leaver.member["member_id"], f"{leaver.member['pseudonym']}@test.invalid"
+    backup = backed_up(stack, "identity")
+
+    leaver.call("POST", "identity", "/me/deletion", {"contributions": "kept"})
+    wait_until(
+        "the account to go", lambda: leaver.raw("GET", "identity", "/me").status_code == httpx.codes.UNAUTHORIZED
+    )
+    with database(stack, "identity") as db:
+        wait_until("the bus to hear of it", lambda: db["outbox"].count_documents({"key": member_id}) == 0)
+    stack.stop_service("identity")
+    put_back(stack, "identity", backup)
+    with database(stack, "identity") as db:
+        assert db["accounts"].find_one({"_id": member_id})["email"] == address
+    stack.start_service("identity", wait=False)
+
+    heard = answers_until_200(stays, "identity", "/skills", "/skills")
+    asked = {"email": address, "password": "correct horse battery staple"}
+    heard.append(leaver.raw("POST", "identity", "/sessions", json=asked))
+    assert heard[-1].status_code == httpx.codes.UNAUTHORIZED
+    assert {answer.status_code for answer in heard[:-1]} <= {200, 502, 503}
+    assert leaver.raw("GET", "identity", "/me").status_code == httpx.codes.UNAUTHORIZED
+    assert stays.raw("GET", "identity", "/me").status_code == httpx.codes.OK
+    with database(stack, "identity") as db:
+        held = {name for name in db.list_collection_names() if member_id in str(list(db[name].find({})))}
+        assert held <= {"former_members", "outbox"}
+    stack.wait_ready("identity")

@@ -48,7 +48,7 @@ def make_moderation(_: Path, **more: Any) -> FastAPI:
 @pytest.mark.parametrize(
     ("make", "others"),
     [
-        (make_identity, {"keys"}),
+        (make_identity, {"keys", "ledger"}),
         (make_ingest, {"cases-raw", "cases-redacted", "keys", "ledger", "proofs", "texts"}),
         (make_moderation, {"cases-redacted", "ledger", "texts"}),
     ],

@@ -6,7 +6,7 @@ and looks through every collection of the database for what the list has forgott
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +17,9 @@ from services.identity.domain.letters import Letter, Mailer
 from services.identity.store.accounts import Accounts
 from services.identity.store.contacts import Contacts
 from services.identity.store.profiles import Profiles
+from shared.bus import Received
 from shared.errors import dependency_is_away
-from shared.events import BlocksChanged, Contributions
+from shared.events import BlocksChanged, Contributions, MemberChanged
 from shared.mongo import Document, Mongo, Session
 from shared.outbox import Outbox
 
@@ -202,17 +203,9 @@ class Departures:
             if account is None or account.departure is None or account.departure.due_at > now:
                 return None
             former = FormerMember(member_id, account.version + 1, account.departure.contributions, now)
-            document: Document = {
-                "_id": member_id,
-                "version": former.version,
-                "contributions": former.contributions.value,
-                "left_at": now,
-                "files_pending": True,
-            }
-            await self._former.insert_one(document, session=session)
+            await self._former.insert_one(_document(former), session=session)
             await self._outbox.add(former.changed(), session)
-            if await self._db["blocks"].find_one({"_id": member_id}, {"_id": 1}, session=session):
-                await self._outbox.add_tombstone(BlocksChanged, member_id, member_id, session)
+            await self._forget_blocks(member_id, session)
             await self._erase(member_id, session)
             return former
 
@@ -223,6 +216,46 @@ class Departures:
         logger.info("erased an account at its member's wish", extra={"member_id": member_id})
         await self._finish_files(member_id)
         return True
+
+    # -- after a restore ------------------------------------------------------------------------------------------
+
+    async def come_back(self, member_ids: Collection[str]) -> set[str]:
+        """Of these, who has an account here. Of people who have left, these are out of an old backup."""
+        found = self._db["accounts"].find({"_id": {"$in": list(member_ids)}}, {"_id": 1})
+        return {document["_id"] async for document in found}
+
+    async def erase_again(self, lines: Sequence[Received[MemberChanged]]) -> None:
+        """Erase whom an old backup brought back though they had left. May be repeated."""
+        for line in lines:
+            if line.event is not None:
+                await self._erase_again(line.event)
+
+    async def _erase_again(self, left: MemberChanged) -> None:
+        member_id = left.member_id
+        await self._leave_others(member_id)
+
+        async def write(session: Session) -> None:
+            account = await self._accounts.hold(member_id, session)
+            if account is None:
+                return
+            version = max(left.version, account.version + 1)
+            former = FormerMember(member_id, version, left.contributions or Contributions.KEPT, self._now())
+            # What the backup had still to say of the member would come after their end and, by compaction, replace it.
+            mine = {"key": member_id, "topic": {"$in": [MemberChanged.topic, BlocksChanged.topic]}}
+            await self._db["outbox"].delete_many(mine, session=session)
+            await self._former.replace_one({"_id": member_id}, _document(former), upsert=True, session=session)
+            await self._outbox.add(former.changed(), session)
+            await self._forget_blocks(member_id, session)
+            await self._erase(member_id, session)
+
+        await self._mongo.transaction(write)
+        logger.warning("erased again an account that an old backup brought back", extra={"member_id": member_id})
+        try:
+            await self._finish_files(member_id)
+        except Exception as error:
+            if not dependency_is_away(error):
+                raise
+            logger.warning("its files are erased later: %s", error, extra={"member_id": member_id})
 
     async def look_again(self) -> None:
         """Erase what requests that were under way have written after all, and files that could not be erased."""
@@ -241,6 +274,10 @@ class Departures:
         async for document in self._db["blocks"].find({"blocked": member_id}, {"_id": 1}):
             await self._contacts.unblock(document["_id"], member_id)
 
+    async def _forget_blocks(self, member_id: str, session: Session) -> None:
+        if await self._db["blocks"].find_one({"_id": member_id}, {"_id": 1}, session=session):
+            await self._outbox.add_tombstone(BlocksChanged, member_id, member_id, session)
+
     async def _erase(self, member_id: str, session: Session | None) -> None:
         for held in HELD:
             if not held.with_files:
@@ -249,3 +286,13 @@ class Departures:
     async def _finish_files(self, member_id: str) -> None:
         await self._forget_files(member_id)
         await self._former.update_one({"_id": member_id}, {"$unset": {"files_pending": ""}})
+
+
+def _document(former: FormerMember) -> Document:
+    return {
+        "_id": former.member_id,
+        "version": former.version,
+        "contributions": former.contributions.value,
+        "left_at": former.left_at,
+        "files_pending": True,
+    }
