@@ -41,6 +41,7 @@ from shared.auth import Guard, TokenVerifier
 from shared.background import Work, background
 from shared.blobs import Blobs
 from shared.bus import Bus
+from shared.ledger import LedgerOfLeavers
 from shared.mongo import Mongo
 from shared.outbox import Relay
 from shared.sealed import SealedField
@@ -91,6 +92,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         forget_files=verification.forget,
     )
 
+    ledger = LedgerOfLeavers(settings, departures.come_back, departures.erase_again)
+
     async def own_keys() -> dict[str, object]:
         return keys.published()
 
@@ -122,8 +125,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         turnover = Turnover(bus, "identity", settings.log_turnover_s)
         work: list[Work] = [postman.run, leave, turnover.run, *verification.work()]
         web.add_check(app, "keys", keyring.check)
+        web.add_check(app, "ledger", ledger.check)
+        # Who left since the backup is not told of, written to or asked about, before they are gone again.
+        running = background(
+            app, settings, mongo, bus, relay, prepare=steps, work=work, beside=[ledger.run], after=ledger.wait
+        )
         try:
-            async with background(app, settings, mongo, bus, relay, prepare=steps, work=work):
+            async with running:
                 yield
         finally:
             await verification.close()
@@ -150,6 +158,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             reveal_routes(reveals, guard, civil_name_of, is_member),
             *verification.routers(guard),
         ],
+        opened=lambda: ledger.applied,
     )
 
 
