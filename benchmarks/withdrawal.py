@@ -25,7 +25,7 @@ from benchmarks.harness import PASSWORD, Result, Row, own_platform
 from deploy.local import Platform
 from deploy.local.client import Account, Person, wait_until
 from deploy.local.demo import create_member, new_totp_secret
-from shared.events import EVENTS, CaseWithdrawn, partition_for
+from shared.events import EVENTS, CaseWithdrawn, Erased, partition_for
 
 PICTURES = 10
 COMMENTS = 1_000
@@ -106,11 +106,12 @@ def _withdraw(platform: Platform, reader: Person, case_id: str, code: str, ids: 
         answered.update(answer.raise_for_status().json())
         return True
 
-    def receipt() -> bool:
+    def receipt() -> dict[str, Any]:
         if not answered:
-            return False
+            return {"confirmed": {}, "complete": False}
         address = f"{platform.gateway_url}/api/ingest/receipts/{answered['receipt_id']}"
-        return bool(httpx.get(address, timeout=60).raise_for_status().json()["complete"])
+        found: dict[str, Any] = httpx.get(address, timeout=60).raise_for_status().json()
+        return found
 
     looks: dict[str, Callable[[], bool]] = {
         "the answer to the patient": send,
@@ -118,7 +119,11 @@ def _withdraw(platform: Platform, reader: Person, case_id: str, code: str, ids: 
         "every bucket empty": lambda: not _objects(platform, case_id),
         "every database clean": lambda: _clean(platform, case_id),
         "an order to erase at the end of every topic": lambda: asyncio.run(_ordered(platform, case_id, ids)),
-        "the receipt is complete": receipt,
+        **{
+            f"the receipt: reported by {name}": lambda name=name: name in receipt()["confirmed"]  # type: ignore[misc]
+            for name in ("feed", "moderation", "redactor")
+        },
+        "the receipt is complete": lambda: bool(receipt()["complete"]),
     }
 
     def watch(name: str) -> float:
@@ -163,12 +168,13 @@ def _clean(platform: Platform, case_id: str) -> bool:
 
 
 async def _ordered(platform: Platform, case_id: str, ids: set[str]) -> bool:
-    """Whether the last record of each key of the case is a tombstone, in every topic but the ledger."""
+    """Whether the last record of each key of the case is a tombstone, in every topic but the ledger and the reports."""
     last: dict[tuple[str, str], bool] = {}
     consumer = AIOKafkaConsumer(**platform.admin_kafka(), enable_auto_commit=False, client_id=uuid.uuid4().hex)
     await consumer.start()
     try:
-        places = [TopicPartition(event.topic, partition_for(case_id)) for event in EVENTS if event is not CaseWithdrawn]
+        erased = [event for event in EVENTS if event is not CaseWithdrawn and not issubclass(event, Erased)]
+        places = [TopicPartition(event.topic, partition_for(case_id)) for event in erased]
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
         ends = await consumer.end_offsets(places)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.local import Platform
+from services.ingest.routes.export import _files
 from services.ingest.store import Leavers
 from shared.events import CaseWithdrawn, CommentAdded, Contributions, MemberChanged, MemberStatus
 from tests.ingest_service import AUTHOR, COLLEAGUE, IngestService, ingest_service
@@ -167,3 +168,15 @@ async def test_the_archive_wants_a_fresh_sign_in(ingest: IngestService) -> None:
     answer = await ingest.http.get("/me/export", headers={"authorization": f"Bearer {stale}"})
     assert answer.status_code == 401
     assert answer.json()["type"].endswith(":sign-in-again")
+
+
+async def test_what_is_withdrawn_while_an_archive_is_fetched_is_not_in_it(ingest: IngestService) -> None:
+    """The archive is made while it is sent, and never stored; a slow client gets what there still is."""
+    kept, gone = await ingest.new_case(title="Stays"), await ingest.new_case(title="Taken back")
+    files = _files(ingest.resources, AUTHOR)
+    names = [(await anext(files))[0], (await anext(files))[0]]
+    assert names[-1] == f"cases/{kept}/case.json"
+    await ingest.call("POST", f"/cases/{gone}/withdrawal")
+    rest = {name: data async for name, data in files}
+    assert f"cases/{gone}/withdrawn.json" in rest
+    assert b"Taken back" not in b"".join(rest.values())

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.feed.store import Builds, Members, Pages, Reader
+from tests.waiting import until
 
 READER = Reader("m-9", ("professional",))
 
@@ -52,6 +53,13 @@ async def test_callers_at_the_same_moment_share_one_query() -> None:
     assert await asyncio.gather(*asking) == [b"page 1"] * 10
     assert await pages.cases(READER, {}, 20, "~") == b"page 1"
     assert pages.reads == 1
+
+
+async def test_a_page_that_nobody_asks_for_again_is_let_go() -> None:
+    pages = CountedPages(cache_s=0.01)
+    pages.go.set()
+    await pages.cases(READER, {}, 20, "~")
+    await until(lambda: not pages._recent)
 
 
 async def test_other_filters_limits_cursors_and_builds_are_other_pages() -> None:

@@ -171,13 +171,18 @@ class Pages:
             self._recent.move_to_end(key)
             if len(self._recent) > PAGE_CACHE_SIZE:
                 self._recent.popitem(last=False)
+            asyncio.get_running_loop().call_later(self._cache_s, self._let_go, key, known)
         try:
             # Shielded: a caller who leaves must not take the answer from the others.
             return await asyncio.shield(known[1])
         except Exception:
-            if self._recent.get(key) is known:
-                del self._recent[key]  # a failure is not an answer to remember
+            self._let_go(key, known)  # a failure is not an answer to remember
             raise
+
+    def _let_go(self, key: object, known: tuple[float, asyncio.Task[bytes]]) -> None:
+        """Forget an answer, also where nobody asks again: what is withdrawn must not lie about in memory."""
+        if self._recent.get(key) is known:
+            del self._recent[key]
 
     async def _page(
         self, collection: Collection, query: Document, direction: int, limit: int, fields: Iterable[str]

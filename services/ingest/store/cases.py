@@ -89,8 +89,14 @@ class Store:
         return [case_from(document) for document in found]
 
     async def all_cases_of(self, author_id: str) -> AsyncIterator[Case | Document]:
-        """Every case the author ever began, oldest first; of withdrawn ones what is left: id and dates."""
-        async for document in self._cases.find({"author_id": author_id}, sort=[("created_at", 1)]):
+        """Every case the author ever began, oldest first; of withdrawn ones what is left: id and dates.
+
+        Each is read when its turn comes: whoever takes them slowly is not handed what was withdrawn meanwhile.
+        """
+        async for listed in self._cases.find({"author_id": author_id}, {"_id": 1}, sort=[("created_at", 1)]):
+            document = await self._cases.find_one({"_id": listed["_id"]})
+            if document is None:
+                continue
             if is_withdrawn(document):
                 dates = {name: document[name] for name in ("created_at", "withdrawn_at")}
                 yield {"case_id": document["_id"], **dates}
