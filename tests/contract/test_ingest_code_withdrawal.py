@@ -152,6 +152,11 @@ async def test_the_page_takes_two_steps_and_no_script(ingest: IngestService) -> 
     assert "Ce qui reste" in sure.text
     assert (await ingest.call("GET", f"/cases/{case_id}")).json()["state"] == "published"  # nothing has happened yet
 
+    (other,) = re.findall(
+        r'<form [^>]*>\n<input type="hidden" name="language" value="en">.*?</form>', sure.text, re.DOTALL
+    )
+    assert f'name="code" value="{code}"' in other, "the other language keeps the code, and out of the address"
+    assert "confirmed" not in other
     done = await ingest.http.post("/withdrawal", data={"code": code, "language": "fr", "confirmed": "yes"})
     assert done.status_code == 303
     assert code not in done.headers["location"]
@@ -172,6 +177,10 @@ async def test_the_page_says_what_is_wrong_and_keeps_what_was_typed(ingest: Inge
         assert words in wrong.text
         assert "<b>ABC" not in wrong.text
         assert "&lt;b&gt;ABC" in wrong.text
+    pasted = await ingest.http.post("/withdrawal", data={"code": "7" * 5000, "language": "fr"})
+    assert (pasted.status_code, pasted.headers["content-language"]) == (422, "fr")
+    assert "Il y a une faute de frappe dans le code" in pasted.text
+    assert "7" * 101 not in pasted.text
     unknown = await ingest.http.post("/withdrawal", data={"code": UNKNOWN, "confirmed": "yes"})
     assert unknown.status_code == 404
 

@@ -30,6 +30,9 @@ from shared.web import language as spoken
 
 router = APIRouter(prefix="/withdrawal", tags=["withdrawal"], default_response_class=HTMLResponse)
 
+LONGEST = 100
+"""So much of what was typed is looked at and shown again; a code has 23 characters."""
+
 Wanted = Annotated[Language | None, Query(description="Else what the browser says")]
 
 
@@ -43,12 +46,13 @@ async def withdrawal_page(request: Request, language: Wanted = None) -> Response
 async def withdraw_on_page(
     request: Request,
     open_: Open,
-    code: Annotated[str, Form(max_length=100)] = "",
+    code: Annotated[str, Form()] = "",
     confirmed: Annotated[str, Form(max_length=10)] = "",
     language: Annotated[str, Form(max_length=10)] = "",
 ) -> Response:
     """The first step's form shows what will go; the second one's ends the case and leads to the receipt."""
     chosen: Language = "fr" if language == "fr" else "en" if language == "en" else spoken(request)
+    code = code[:LONGEST]  # whatever was pasted gets this page's own words, not a document for programs
     try:
         if confirmed == "yes":
             ended = await end_by_code(open_, code, caller_of(request))
@@ -82,7 +86,12 @@ async def receipt_page(
     except Problem as problem:
         document = problem.document(chosen)
         html, headers = rendered(
-            "told.html", chosen, switch=f"?language={other}", heading=document["title"], words=document["detail"]
+            "told.html",
+            chosen,
+            switch=f"?language={other}",
+            heading=document["title"],
+            words=document["detail"],
+            next={"address": f"/withdrawal?language={chosen}", "words": said(WITHDRAWAL["title"], chosen)},
         )
         return Response(html, problem.status, headers)
     html, headers = rendered(
