@@ -68,9 +68,25 @@ def proof_brakes(member_id: str, address: str, device: str | None = None) -> tup
     )
 
 
-def passkey_brakes(address: str) -> tuple[Brake, ...]:
-    """Nobody guesses a signature; this spares the database."""
+def passkey_brakes(address: str, device: str | None = None) -> tuple[Brake, ...]:
+    """The brake on asking for challenges to sign in with a passkey: nobody guesses a signature, the database is spared.
+
+    `device`: what stands for a device from which anybody has signed in before; it has a brake of its own, so that
+    nobody else in its network can use up its turns. An answer to a challenge meets no brake: it serves once.
+    """
+    if device is not None:
+        return (Brake(f"passkey#{device}", free=100, max_wait_s=60),)
     return (Brake(f"passkey@{network_of(address)}", free=100, max_wait_s=60),)
+
+
+def challenge_brakes(asks: str) -> tuple[Brake, ...]:
+    """The brake on challenges within one sign-in (`asks`: its ticket) or one session. Nobody else has a part in it."""
+    return (Brake(f"challenge:{asks}", free=20, max_wait_s=60),)
+
+
+def unknown_brakes(address: str) -> tuple[Brake, ...]:
+    """The brake on showing tickets of sign-ins that are none, from one place. It stands in the way of those alone."""
+    return (Brake(f"unknown-ticket@{network_of(address)}", free=50, max_wait_s=300),)
 
 
 def refresh_brakes(address: str) -> tuple[Brake, ...]:

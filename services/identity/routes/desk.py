@@ -142,13 +142,15 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def known_device(desk: Desk, request: Request, given: str | None, email: str) -> str | None:
-    """What stands in brakes for the device that asks, where this very account was signed in to from it before."""
+async def known_device(desk: Desk, request: Request, given: str | None, email: str | None = None) -> str | None:
+    """What stands in brakes for the device that asks, where it was signed in from before: to the account of that
+    address, or to any.
+    """
     secret = given or request.cookies.get(DEVICE_COOKIE, "")
     if not secret or len(secret) > MAX_TOKEN:
         return None
     found = await desk.tickets.look(Purpose.KNOWN_DEVICE, secret)
-    if found is None or found["account"] != account_digest(email):
+    if found is None or (email is not None and found["account"] != account_digest(email)):
         return None
     return secret_hash(Purpose.KNOWN_DEVICE, secret)[:32]
 

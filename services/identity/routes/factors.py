@@ -20,7 +20,7 @@ from webauthn.helpers.structs import (
 )
 
 from services.identity.domain.account import Account
-from services.identity.domain.brakes import proof_brakes
+from services.identity.domain.brakes import challenge_brakes, proof_brakes
 from services.identity.domain.factors import (
     MAX_PASSKEYS,
     TOTP_FIELD,
@@ -205,6 +205,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     @router.post("/passkeys/options")
     async def passkey_challenge(caller: Annotated[Principal, Depends(strong)]) -> PasskeyOptions:
         """A challenge with which a browser makes a new passkey."""
+        await brake(desk, challenge_brakes(f"session {caller.session_id}"))
         account = await _account(desk, caller)
         factors = await desk.factors.of_member(account.member_id)
         if len(factors.passkeys) >= MAX_PASSKEYS:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.identity.domain.brakes import proof_brakes, refresh_brakes
+from services.identity.domain.brakes import challenge_brakes, proof_brakes, refresh_brakes
 from services.identity.domain.letters import Letter
 from services.identity.domain.sessions import RefreshRefused, RefreshReused, Session, exchange, merged
 from services.identity.domain.tickets import Purpose, new_secret
@@ -169,6 +169,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     @router.post("/sessions/current/proof/passkey-options")
     async def proof_passkey(caller: Annotated[Principal, Depends(guard.signed_in)]) -> PasskeyOptions:
         """A challenge for my passkeys."""
+        await brake(desk, challenge_brakes(f"session {caller.session_id}"))
         factors = await desk.factors.of_member(caller.member_id)
         return await passkey_options(desk, Purpose.PASSKEY_SECOND_FACTOR, factors)
 

@@ -2,13 +2,20 @@
 
 import logging
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from services.identity.domain.account import Account, EmailMalformed, normalise_email
-from services.identity.domain.brakes import Brake, passkey_brakes, proof_brakes, sign_in_brakes
+from services.identity.domain.brakes import (
+    Brake,
+    challenge_brakes,
+    passkey_brakes,
+    proof_brakes,
+    sign_in_brakes,
+    unknown_brakes,
+)
 from services.identity.domain.factors import FactorRefused
 from services.identity.domain.sessions import Delivery, merged
 from services.identity.domain.tickets import Purpose, secret_hash
@@ -87,10 +94,19 @@ class TicketShown(BaseModel):
     ticket: Ticket
 
 
+class PasskeyWanted(BaseModel):
+    """Nothing is needed; a device that was signed in from before shows its token, unless it comes as a cookie."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    device_token: DeviceToken | None = None
+
+
 class PasskeySignIn(PasskeyAnswer):
     """Sign in with a passkey alone: it is two factors in one."""
 
     delivery: Wanted = "body"
+    device_token: DeviceToken | None = None
 
 
 def make_router(desk: Desk) -> APIRouter:
@@ -120,9 +136,7 @@ def make_router(desk: Desk) -> APIRouter:
     @router.post("/sessions/second-factor")
     async def second_factor(given: SecondFactor, request: Request, response: Response) -> SignedIn:
         """The second step of a sign-in: a code, a recovery code or a passkey."""
-        waiting = await desk.tickets.look(Purpose.SECOND_FACTOR, given.ticket)
-        if waiting is None:
-            raise SESSION_ENDED(headers=BEARER)
+        waiting = await _waiting(desk, request, given.ticket)
         account = await account_of(desk, waiting["member_id"])
         if waiting["password"] != secret_hash(Purpose.SECOND_FACTOR, account.password_hash):
             raise SESSION_ENDED(headers=BEARER)  # there is a new password
@@ -135,24 +149,25 @@ def make_router(desk: Desk) -> APIRouter:
         return await _enter(desk, request, response, account, amr, waiting["delivery"], known)
 
     @router.post("/sessions/second-factor/passkey-options")
-    async def second_passkey(given: TicketShown) -> PasskeyOptions:
+    async def second_passkey(given: TicketShown, request: Request) -> PasskeyOptions:
         """A challenge for the passkeys of whom the ticket of the password step names."""
-        waiting = await desk.tickets.look(Purpose.SECOND_FACTOR, given.ticket)
-        if waiting is None:
-            raise SESSION_ENDED(headers=BEARER)
+        waiting = await _waiting(desk, request, given.ticket)
+        await brake(desk, challenge_brakes(secret_hash(Purpose.SECOND_FACTOR, given.ticket)[:32]))
         factors = await desk.factors.of_member(waiting["member_id"])
         return await passkey_options(desk, Purpose.PASSKEY_SECOND_FACTOR, factors)
 
     @router.post("/sessions/passkey/options")
-    async def passkey_challenge(request: Request) -> PasskeyOptions:
+    async def passkey_challenge(request: Request, asked: PasskeyWanted | None = None) -> PasskeyOptions:
         """A challenge for signing in with a passkey alone; the device offers those it has."""
-        await brake(desk, passkey_brakes(address_of(request)))
+        device = await known_device(desk, request, asked.device_token if asked else None)
+        await brake(desk, passkey_brakes(address_of(request), device))
         return await passkey_options(desk, Purpose.PASSKEY_SIGN_IN, None)
 
     @router.post("/sessions/passkey")
     async def sign_in_with_passkey(given: PasskeySignIn, request: Request, response: Response) -> SignedIn:
-        """Sign in with a passkey alone. No brake on passwords stands in its way."""
-        await brake(desk, passkey_brakes(address_of(request)))
+        """Sign in with a passkey alone. No brake stands in the way of an answer to a challenge of ours."""
+        if await desk.tickets.look(Purpose.PASSKEY_SIGN_IN, given.ticket) is None:
+            await brake(desk, unknown_brakes(address_of(request)))
         try:
             member_id, amr = await check_passkey(desk, Purpose.PASSKEY_SIGN_IN, given)
         except FactorRefused as refusal:
@@ -160,8 +175,10 @@ def make_router(desk: Desk) -> APIRouter:
             log.info("a passkey was refused: %s", refusal)
             raise PROOF_REFUSED(headers=BEARER) from refusal
         account = await account_of(desk, member_id)
-        await desk.attempts.forgive(passkey_brakes(address_of(request)))
-        return await _enter(desk, request, response, account, amr, given.delivery)
+        device = await known_device(desk, request, given.device_token)
+        await desk.attempts.forgive(passkey_brakes(address_of(request), device))
+        known = await known_device(desk, request, given.device_token, account.email) is not None
+        return await _enter(desk, request, response, account, amr, given.delivery, known)
 
     return router
 
@@ -189,6 +206,15 @@ async def _by_password(desk: Desk, asked: SignIn, request: Request) -> tuple[Acc
         await desk.accounts.replace_hash(account.member_id, account.password_hash, stronger)
         account = replace(account, password_hash=stronger)
     return account, device, brakes
+
+
+async def _waiting(desk: Desk, request: Request, ticket: str) -> dict[str, Any]:
+    """What the password step left for that ticket. Raises SESSION_ENDED where there is nothing, slower and slower."""
+    waiting = await desk.tickets.look(Purpose.SECOND_FACTOR, ticket)
+    if waiting is None:
+        await brake(desk, unknown_brakes(address_of(request)))
+        raise SESSION_ENDED(headers=BEARER)
+    return waiting
 
 
 async def _enter(
