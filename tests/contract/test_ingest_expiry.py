@@ -89,6 +89,16 @@ async def test_the_author_is_warned_twice_and_never_more(ingest: IngestService) 
     assert await warnings(ingest, case_id) == [30, 7]
 
 
+async def test_which_warnings_were_given_is_forgotten_with_the_case(ingest: IngestService) -> None:
+    case_id = await ingest.published_case()
+    await expiry(ingest).look(noon(await last_day_of(ingest, case_id) - timedelta(days=7)))
+    given = ingest.mongo.db["expiry_warnings"]
+    assert await given.count_documents({"case_id": case_id}) == 1
+    await ingest.call("POST", f"/cases/{case_id}/withdrawal")
+    assert await given.count_documents({"case_id": case_id}) == 0
+    assert any("expireAfterSeconds" in index for index in (await given.index_information()).values())
+
+
 async def test_a_warning_that_was_missed_is_given_late_and_once(ingest: IngestService) -> None:
     case_id = await ingest.published_case()
     last = await last_day_of(ingest, case_id)

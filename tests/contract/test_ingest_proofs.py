@@ -225,6 +225,23 @@ async def test_the_proof_outlives_the_case_for_five_years_and_nothing_else_does(
     assert slug(await as_officer(ingest, path)) == (404, "consent-unknown")
 
 
+async def test_withdrawal_codes_have_no_end_while_the_case_lives_and_go_with_its_proofs(ingest: IngestService) -> None:
+    case_id = await painted_case(ingest)
+    request = await asked(ingest, case_id)
+    await ingest.call("POST", f"/cases/{case_id}/consent-requests/{request['request_id']}/form")
+    (token,) = tokens_of(request)
+    await ingest.sign(token)
+    codes = ingest.mongo.db["withdrawal_codes"]
+    living = await codes.find({"case_id": case_id}).to_list(None)
+    assert [("erase_after" in code) for code in living] == [False, False], "one printed, one signed with"
+    await ingest.call("POST", f"/cases/{case_id}/withdrawal")
+    (consent,) = await ingest.mongo.db["consents"].find({"case_id": case_id}).to_list(None)
+    ended = await codes.find({"case_id": case_id}).to_list(None)
+    assert [code["erase_after"] for code in ended] == [consent["erase_after"]] * 2
+    index = (await codes.index_information())["erase_after_1"]
+    assert index["expireAfterSeconds"] == 0, "the database forgets them then"
+
+
 async def test_signatures_that_became_no_consent_are_swept_up(ingest: IngestService) -> None:
     case_id = await painted_case(ingest)
     request = await asked(ingest, case_id, **CHILD)

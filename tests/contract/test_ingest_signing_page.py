@@ -19,6 +19,7 @@ from deploy.local import Platform
 from services.ingest import consent_texts
 from services.ingest.consent_texts.reading import blocks
 from services.ingest.domain.withdrawal_code import hash_of
+from shared.blobs import REDACTED
 from shared.web.middleware import BodyLimit
 from tests.ingest_service import IngestService, ingest_service, signature_png, tokens_of
 
@@ -256,6 +257,19 @@ async def test_the_form_to_read_has_no_code_yet(ingest: IngestService) -> None:
     assert "Vous recevez ce code une fois que vous avez signé" in words
     assert not [line for line in words.splitlines() if hash_of(line)]
     assert len([image for page in reader.pages for image in page.images]) == 1
+
+
+async def test_the_same_form_is_made_once_and_nobody_gets_it_whose_link_is_void(ingest: IngestService) -> None:
+    case_id, token = await link(ingest)
+    address = f"/consent/{token}/form?language=en"
+    first = await ingest.http.get(address)
+    for entry in await ingest.redactor_blobs.list_prefix(REDACTED, f"{case_id}/"):
+        await ingest.redactor_blobs.delete(REDACTED, entry.key)  # nothing is left that it could be made of again
+    again = await ingest.http.get(address)
+    assert (first.status_code, again.content) == (200, first.content)
+    assert (await ingest.http.get(address.replace("=en", "=fr"))).status_code == 404, "that one was never made"
+    assert (await ingest.http.post(f"/consent/{token}/refusal")).status_code == 204
+    assert (await ingest.http.get(address)).status_code == 409
 
 
 @pytest.mark.parametrize("code", ["", "nonsense", "00000-00000-00000-00000"])

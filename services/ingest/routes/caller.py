@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 from weakref import WeakValueDictionary
@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from services.ingest.routes.forms import Forms
 from services.ingest.routes.problems import KEY_INVALID, UPLOADS_BUSY
 from services.ingest.settings import Settings
 from services.ingest.store import Answer, Asked, Consents, Eraser, Readings, Receipts, Store, Tries, Withdrawals
@@ -68,6 +69,7 @@ class Resources:
     blobs: ObjectStore
     guard: Guard
     uploads: UploadSlots
+    forms: Forms = field(default_factory=Forms)
 
 
 def resources(request: Request) -> Resources:

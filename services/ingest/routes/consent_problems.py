@@ -132,6 +132,15 @@ SHEET_TYPE = ProblemKind(
         fr="Envoyez le formulaire photographié ou numérisé en JPEG, PNG ou PDF.",
     ),
 )
+FORMS_BUSY = ProblemKind(
+    "forms-busy",
+    503,
+    Text(en="Too many forms at once", fr="Trop de formulaires à la fois"),
+    Text(
+        en="Other forms are still being made. Ask for this one again in a few seconds.",
+        fr="D'autres formulaires sont encore en préparation. Redemandez celui-ci dans quelques secondes.",
+    ),
+)
 SHEET_UNREADABLE = ProblemKind(
     "sheet-unreadable",
     422,

@@ -9,6 +9,7 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -59,10 +60,14 @@ async def _paper_limit(request: Request) -> None:
     await max_body(resources(request).settings.max_paper_bytes)(request)
 
 
+# Open to everyone, and the same for all: made once.
+_leaflet = lru_cache(maxsize=8)(leaflet_pdf)
+
+
 @router.get("/consent-leaflets/{language}", response_class=Response, responses=_IS_PDF)
 async def leaflet(language: Language, open_: Open) -> Response:
     """The information leaflet for patients, to print and hand over (PDF): the current text, without a signature."""
-    data = await asyncio.to_thread(leaflet_pdf, consent_texts.current(), language, responsible(open_))
+    data = await asyncio.to_thread(_leaflet, consent_texts.current(), language, responsible(open_))
     return pdf_of(data, f"consilium-{language}.pdf")
 
 

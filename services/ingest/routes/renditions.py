@@ -48,11 +48,12 @@ async def painted_for(blobs: ObjectStore, case: Case) -> list[Painted]:
 
     At the size of a page; where there are many (films), at the smallest: a form of 500 frames stays at some 20 MB.
     """
+    return [Painted(rendition, await load(blobs, rendition)) for rendition in wanted_for(case)]
+
+
+def wanted_for(case: Case) -> list[Rendition]:
+    """What `painted_for` loads."""
     frames = [frame for picture in case.pictures for frame in (picture.current.frames if picture.current else ())]
-    found = []
-    for frame in frames:
-        small = rendition_of(frame, RenditionSize.SMALL) if len(frames) > MANY_FRAMES else None
-        rendition = small or shown_on_a_page(frame)
-        if rendition is not None:
-            found.append(Painted(rendition, await load(blobs, rendition)))
-    return found
+    small = [rendition_of(frame, RenditionSize.SMALL) if len(frames) > MANY_FRAMES else None for frame in frames]
+    found = (one or shown_on_a_page(frame) for one, frame in zip(small, frames, strict=True))
+    return [one for one in found if one is not None]

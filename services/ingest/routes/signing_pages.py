@@ -30,7 +30,7 @@ from services.ingest.routes.consent_problems import (
 from services.ingest.routes.consents import pdf_of, responsible
 from services.ingest.routes.links import withdrawal_url
 from services.ingest.routes.problems import CASE_STATE, NOT_REDACTED, problem_of
-from services.ingest.routes.renditions import painted_for
+from services.ingest.routes.renditions import painted_for, wanted_for
 from services.ingest.routes.signing import Answered, frames_of, hashed, sign, to_sign
 from services.ingest.store import Linked
 from shared.events import Language
@@ -91,11 +91,15 @@ async def form_to_read(request: Request, token: str, open_: Open, language: Want
     chosen = language or spoken(request)
     try:
         found = await to_sign(open_, token)
-        pictures = [one.data for one in await painted_for(open_.blobs, found.case)]
-        data = await asyncio.to_thread(
-            form_pdf, found.request, chosen, responsible(open_), now().date(), pictures, None
-        )
-        return pdf_of(data, "consilium-form.pdf")
+        who, today = responsible(open_), now().date()
+
+        async def make() -> bytes:
+            pictures = [one.data for one in await painted_for(open_.blobs, found.case)]
+            return await asyncio.to_thread(form_pdf, found.request, chosen, who, today, pictures, None)
+
+        shown = tuple(one.sha256 for one in wanted_for(found.case))
+        key = (found.request.request_id, found.request.text_version, chosen, who, today, shown)
+        return pdf_of(await open_.forms.form(key, make), "consilium-form.pdf")
     except (Refused, Problem) as refusal:
         return _refused(refusal, chosen)
 

@@ -5,7 +5,7 @@ moment, or a signature and a new picture, cannot pass each other. Beside it, sin
 
 `consents`: one document a consent, by its id: the case, and where its proofs lie; nothing of the patient. Once the
 case has ended `erase_after` says when the proofs go.
-`withdrawal_codes`: one document a code, by its hash: the case that it ends.
+`withdrawal_codes`: one document a code, by its hash: the case that it ends. Forgotten when the proofs go.
 
 In the room of proofs the owner is the case; each signature has two items, `<proof>.record` (canonical JSON: what was
 signed) and `<proof>.sheet` (the drawing, or the photographed form).
@@ -121,6 +121,7 @@ class Consents:
         await self._consents.create_index("case_id")
         await self._consents.create_index("erase_after", sparse=True)
         await self._codes.create_index("case_id")
+        await self._codes.create_index("erase_after", expireAfterSeconds=0)  # MongoDB forgets them by itself
 
     # -- links ---------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,14 @@ _SIGNED = [RequestState.OPEN.value, RequestState.COMPLETE.value]
 
 
 async def end_consents(db: Database, case_id: str, now: datetime, session: Session) -> None:
-    """Note that a case has ended: from now on the time runs after which the proofs of its consents are erased."""
+    """Note that a case has ended: from now on the time runs after which the proofs of its consents are erased.
+
+    Its withdrawal codes, which lead to the receipt, go with them; which warnings its author had goes at once.
+    """
     erase_after = datetime.combine(years_after(now.date(), PROOF_YEARS), now.timetz())
+    still = {"case_id": case_id, "erase_after": {"$exists": False}}
+    await db["withdrawal_codes"].update_many(still, {"$set": {"erase_after": erase_after}}, session=session)
+    await db["expiry_warnings"].delete_many({"case_id": case_id}, session=session)
     await db["consents"].update_many(
         {"case_id": case_id, "ended_at": {"$exists": False}},
         {"$set": {"ended_at": now, "erase_after": erase_after}},

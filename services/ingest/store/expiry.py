@@ -1,7 +1,8 @@
 """The last day of a consent: its author is warned before, and the case is withdrawn after it, by itself.
 
 Runs in the worker. Several workers do no harm: each step is one transaction that looks again before it acts.
-Collection `expiry_warnings`: which warning was given about which last day; forgotten by itself.
+Collection `expiry_warnings`: which warning was given about which last day; forgotten with the case, and after 90 days
+by itself: the last day of which it warned is over by then.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class Expiry:
         await self._cases.create_index(
             "consent.expires_on", partialFilterExpression={"consent.expires_on": {"$type": "string"}}
         )
+        await self._warnings.create_index("case_id")
         await self._warnings.create_index("at", expireAfterSeconds=_FORGET_DAYS * 86_400)
 
     async def run(self) -> None:
