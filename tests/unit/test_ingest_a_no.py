@@ -6,7 +6,7 @@ from services.ingest.domain.consent_request import RequestState
 from services.ingest.domain.refusals import ConsentMissing, RequestClosed
 from services.ingest.domain.signers import View
 from tests.consents import ask, give_consent
-from tests.unit.test_ingest_case import NOW, TEXT, TEXTS, no_marks, ready
+from tests.ingest_cases import NOW, TEXT, TEXTS, no_marks, ready
 from tests.unit.test_ingest_signers import AGREED, CHILD
 
 

@@ -33,7 +33,7 @@ from shared.events import (
     RegionKind,
 )
 from tests.consents import give_consent
-from tests.unit.test_ingest_case import BOX, FACE, NOW, TEXTS, case, consent, no_marks, ready, redacted, rejection
+from tests.ingest_cases import BOX, FACE, NOW, TEXTS, case, consent, no_marks, ready, redacted, rejection
 
 TATTOO = Region(kind=RegionKind.TATTOO, box=(40, 40, 20, 20), score=0.4, detector="tattoos")
 SCAR = Marks(answer=MarkAnswer.LEFT, reasons=(LeftReason.SCAR,))

@@ -37,7 +37,7 @@ from services.ingest.domain.signers import (
 )
 from shared.events import AgeBand, Audience, FrameBoxes, PatientFacts, Specialty
 from tests.consents import SIGNER_IDS, ask, give_consent, information, request, signature
-from tests.unit.test_ingest_case import BOX, NOW, TEXT, TEXTS, no_marks, ready
+from tests.ingest_cases import BOX, NOW, TEXT, TEXTS, no_marks, ready
 
 AGREED = OwnView(view=View.AGREED, note=ViewNote.SPOKEN, asked_on=NOW.date())
 CHILD: dict[str, Any] = {"subject": Subject.MINOR, "own_view": AGREED}
