@@ -43,7 +43,7 @@ from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from deploy.local.processes import PlatformError
-from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, MemberChanged, dead_topic
+from shared.events import CONSUMES, EVENTS, PARTITIONS, CaseWithdrawn, CommentAdded, Event, MemberChanged, dead_topic
 
 ADMIN = "admin"
 REPLICA_SET = "rs0"
@@ -71,6 +71,8 @@ BUCKETS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 LEDGERS = {"ingest": CaseWithdrawn.topic, "identity": MemberChanged.topic}
 """What services read at their start and do not consume: their own topic of what has ended for good."""
+READ_BACK: dict[str, tuple[type[Event], ...]] = {"ingest": (CommentAdded,)}
+"""What a service reads of its own records after a restore: `python -m services.ingest unknown-cases`."""
 _WAIT_S = 30.0
 _QUIET = logging.Logger("kafka-admin", level=logging.CRITICAL + 1)  # failures arrive as exceptions
 
@@ -189,6 +191,7 @@ def rights(service: str) -> list[AclBinding]:
     consumes = [event.topic for event in CONSUMES[service]]
     dead = [dead_topic(name, service) for name in consumes]
     reads = consumes + ([LEDGERS[service]] if service in LEDGERS else [])
+    reads += [event.topic for event in READ_BACK.get(service, ())]
     granted = [
         *((topic, name, AclOperation.WRITE) for name in [*emits, *dead]),
         *((topic, name, AclOperation.READ) for name in [*reads, *dead]),

@@ -1,12 +1,16 @@
-"""`python -m services.ingest serve` and `python -m services.ingest rewrap`"""
+"""`python -m services.ingest serve`, `… rewrap`, and `… unknown-cases`"""
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from services.ingest.app import create_app
 from services.ingest.settings import Settings
+from services.ingest.store import UnknownCases
 from shared import log, web
 from shared.blobs import PROOFS, RAW, Blobs
 from shared.errors import NotNow, WrongSetting
@@ -68,6 +72,43 @@ async def _rewrap(settings: Settings) -> bool:
     finally:
         await keyring.close()
         blobs.close()
+        mongo.close()
+
+
+@cli.command()
+def unknown_cases(
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="End them for good, after having looked.")] = False,
+) -> None:
+    """List published cases that ingest does not know, for after a restore; with --withdraw, end them for good.
+
+    They were published after the backup that ingest came out of: neither their author nor a patient's code can end
+    them. Run it while ingest runs, so that the end is sent and its objects are erased. Exit status 1: there are some.
+    """
+    settings = load(Settings)
+    log.configure("ingest", "WARNING", "text")
+    try:
+        left = asyncio.run(_unknown_cases(settings, withdraw=withdraw))
+    except (PyMongoError, KafkaError, NotNow) as error:
+        stop(f"Stopped half-way, which does no harm; run it again. {error}", 3)
+    if left:
+        raise typer.Exit(1)
+
+
+async def _unknown_cases(settings: Settings, *, withdraw: bool) -> int:
+    """Returns how many are left."""
+    mongo = Mongo(settings.mongo_uri.get_secret_value(), settings.mongo_database)
+    try:
+        cases, ended = UnknownCases(mongo, settings), 0
+        found = await cases.find()
+        for one in found:
+            approval = one.approval
+            done = withdraw and await cases.end(one, datetime.now(UTC))
+            ended += done
+            about = f"approved {approval.approved_at:%Y-%m-%d %H:%M}, by member {approval.author_id}"
+            typer.echo(f"{approval.case_id}: {about}, {len(approval.pictures)} pictures{', ended' if done else ''}")
+        typer.echo(f"{len(found)} published cases are unknown here, {ended} of them were ended.")
+        return len(found) - ended
+    finally:
         mongo.close()
 
 

@@ -263,9 +263,12 @@ class Audience(StrEnum):
 
 
 class WithdrawalCause(StrEnum):
-    """Why a case is gone: its author or the patient took it back, the consent ended, or the author left."""
+    """Why a case is gone: its author or the patient took it back, the consent ended, the author left, or a restore has
+    lost the record of it, with the consent.
+    """
 
     AUTHOR = "author"
     PATIENT = "patient"
     EXPIRED = "expired"
     MEMBER_LEFT = "member_left"
+    RECORD_LOST = "record_lost"

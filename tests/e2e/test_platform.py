@@ -28,7 +28,7 @@ from pymongo.errors import OperationFailure
 from deploy.local import Platform, PlatformError
 from deploy.local.mongo import LONGEST_TRANSACTION_S
 from deploy.local.platform import DATA
-from deploy.local.provision import BUCKETS, DATABASES, LEDGERS, SERVICES, s3_client, topics
+from deploy.local.provision import BUCKETS, DATABASES, LEDGERS, READ_BACK, SERVICES, s3_client, topics
 from shared.events import CONSUMES, EVENTS, PARTITIONS, dead_topic
 
 pytestmark = pytest.mark.platform
@@ -118,6 +118,7 @@ class TestKafka:
         own = {event.topic for event in CONSUMES[service]}
         own |= {dead_topic(topic, service) for topic in own}
         own |= {LEDGERS[service]} if service in LEDGERS else set()
+        own |= {event.topic for event in READ_BACK.get(service, ())}
         assert readable(platform, service) == own
 
     async def test_a_service_may_join_its_own_groups_only(self, platform: Platform) -> None:

@@ -179,6 +179,10 @@ CAUSES: Final[Mapping[WithdrawalCause, Text]] = {
         en="the last day of the consent was over", fr="le dernier jour du consentement était passé"
     ),
     WithdrawalCause.MEMBER_LEFT: Text(en="the carer left Consilium", fr="le soignant a quitté Consilium"),
+    WithdrawalCause.RECORD_LOST: Text(
+        en="the record of the consent was lost when data were restored",
+        fr="les données du consentement ont été perdues lors d’une restauration",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from services.ingest.store.once import Answer, AnswerGone, Asked, KeyReused
 from services.ingest.store.readings import Reading, ReadingReason, Readings
 from services.ingest.store.receipts import Receipts
 from services.ingest.store.tries import Tries
+from services.ingest.store.unknown import Unknown, UnknownCases
 from services.ingest.store.withdrawals import Ended, Standing, Withdrawals
 
 __all__ = [
@@ -35,5 +36,7 @@ __all__ = [
     "Standing",
     "Store",
     "Tries",
+    "Unknown",
+    "UnknownCases",
     "Withdrawals",
 ]
