@@ -1,5 +1,6 @@
 """The pages behind the links in letters: forms without script, in both languages."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,13 +38,29 @@ async def test_an_address_is_confirmed_on_a_page(identity: Identity, client: htt
     assert identity.accounts.kept == {}, "to look is not to confirm: mail scanners open links"
     wrong = await client.post("/confirm-address", data={**fields(page), "password": "not what I chose"})
     assert wrong.status_code == 401
-    assert 'role="alert"' in wrong.text
+    assert "Ce n&#x27;est pas le mot de passe que vous avez choisi" in wrong.text
     done = await client.post("/confirm-address", data={**fields(wrong), "password": GOOD["password"]})
     assert done.status_code == 200
-    assert "You can sign in now." in done.text
+    assert "Vous pouvez maintenant vous connecter." in done.text, "in the page's language, whatever the browser says"
     assert len(identity.accounts.kept) == 1
     again = await client.post("/confirm-address", data={**fields(page), "password": GOOD["password"]})
     assert again.status_code == 410
+    assert "a déjà servi" in again.text
+    assert "<form" not in again.text, "nothing that could be typed would help"
+
+
+@pytest.mark.parametrize("path", ["/confirm-address", "/reset-password"])
+async def test_a_page_changes_its_language_and_says_at_once_that_a_link_is_not_whole(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = await client.get(path, params={"token": "t&1"}, headers={"accept-language": "fr"})
+    (address,) = re.findall(r'<a href="([^"]+)" lang="en"', page.text)
+    english = await client.get(path + html.unescape(address), headers={"accept-language": "fr"})
+    assert '<html lang="en">' in english.text
+    assert fields(english) == {"token": "t&amp;1", "language": "en"}
+    cut = await client.get(path, headers={"accept-language": "fr"})
+    assert cut.status_code == 410
+    assert "<form" not in cut.text
 
 
 async def test_a_form_that_is_none_of_ours_is_refused_in_words(client: httpx.AsyncClient) -> None:

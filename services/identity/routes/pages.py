@@ -3,33 +3,21 @@
 A link is only looked at when its form is sent: mail scanners open links too.
 """
 
-import base64
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from services.identity.domain.account import Account
 from services.identity.routes.desk import MAX_TOKEN, Desk, address_of, remember_browser
-from services.identity.routes.membership import confirm_address
+from services.identity.routes.membership import ALREADY_TAKEN, LINK_REFUSED, confirm_address
+from services.identity.routes.page import page, paragraph
+from services.identity.routes.proofs import PROOF_REFUSED
 from services.identity.routes.recovery import reset_password
-from shared.web import Language, Problem, Text, language
-
-_STYLE = (
-    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:3rem auto;padding:0 1rem;color:#1b1b1b}"
-    "h1{font-size:1.5rem}label,input,button{display:block;font:inherit}"
-    "input{width:100%;box-sizing:border-box;padding:.6rem;margin:.3rem 0 1rem;border:1px solid #555}"
-    "button{padding:.6rem 1.4rem;border:0;border-radius:.3rem;background:#0b5394;color:#fff}"
-    "[role=alert]{border-left:.3rem solid #b00020;padding-left:.8rem}"
-)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS = {
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
-}
+from shared.web import Language, Problem, Text
+from shared.web import language as spoken
 
 _CONFIRM = {
     "title": Text(en="Confirm your address", fr="Confirmez votre adresse"),
@@ -49,6 +37,19 @@ _RESET = {
         fr="Votre mot de passe est changé et toutes vos sessions sont fermées. Vous pouvez maintenant vous connecter.",
     ),
 }
+# What a problem says to programs, said to who stands before the form.
+_HERE: Mapping[str, Text] = {
+    PROOF_REFUSED.slug: Text(
+        en="This is not the password that you chose when you registered. Try again.",
+        fr="Ce n'est pas le mot de passe que vous avez choisi à l'inscription. Réessayez.",
+    ),
+    ALREADY_TAKEN.slug: Text(
+        en="Another member has taken this pseudonym meanwhile. Register again, with another one.",
+        fr="Un autre membre a pris ce pseudonyme entre-temps. Inscrivez-vous de nouveau, avec un autre.",
+    ),
+}
+_FOR_GOOD = frozenset({LINK_REFUSED.slug, ALREADY_TAKEN.slug})
+"""After these the form is of no use any more."""
 
 
 def make_router(desk: Desk) -> APIRouter:
@@ -63,7 +64,7 @@ def make_router(desk: Desk) -> APIRouter:
 
     @router.get("/confirm-address")
     async def confirm_page(request: Request) -> HTMLResponse:
-        return _form(request, _CONFIRM, request.query_params.get("token", ""), "current-password")
+        return _opened(request, _CONFIRM, "current-password")
 
     @router.post("/confirm-address")
     async def confirm_sent(request: Request) -> HTMLResponse:
@@ -71,13 +72,22 @@ def make_router(desk: Desk) -> APIRouter:
 
     @router.get("/reset-password")
     async def reset_page(request: Request) -> HTMLResponse:
-        return _form(request, _RESET, request.query_params.get("token", ""), "new-password")
+        return _opened(request, _RESET, "new-password")
 
     @router.post("/reset-password")
     async def reset_sent(request: Request) -> HTMLResponse:
         return await _sent(desk, request, _RESET, reset, "new-password")
 
     return router
+
+
+def _opened(request: Request, texts: Mapping[str, Text], autocomplete: str) -> HTMLResponse:
+    token = request.query_params.get("token", "")
+    language = _chosen(request, request.query_params.get("language", ""))
+    if not token:
+        return _refused(LINK_REFUSED(), language)
+    other = urlencode({"language": "en" if language == "fr" else "fr", "token": token})
+    return _form(language, texts, token, autocomplete, switch=f"?{other}")
 
 
 async def _sent(
@@ -91,45 +101,49 @@ async def _sent(
         fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=8)
     except ValueError:  # more fields than any form of ours has
         fields = {}
-    token, password = (fields.get(name, [""])[0] for name in ("token", "password"))
+    token, password, wanted = (fields.get(name, [""])[0] for name in ("token", "password", "language"))
+    language = _chosen(request, wanted)
     try:
         account = await act(token[:MAX_TOKEN], password[:1024], address_of(request))
     except Problem as problem:
-        said = str(problem.document(language(request))["detail"])
-        return _form(request, texts, token[:MAX_TOKEN], autocomplete, said, problem.status)
-    spoken = language(request)
-    page = _page(spoken, texts["title"], f"<p>{escape(texts['done'].said_in(spoken, {}))}</p>", 200)
-    await remember_browser(desk, page, account)
-    return page
+        if problem.slug in _FOR_GOOD:
+            return _refused(problem, language)
+        return _form(language, texts, token[:MAX_TOKEN], autocomplete, problem)
+    done = page(language, texts["title"], paragraph(texts["done"].said_in(language, {})))
+    await remember_browser(desk, done, account)
+    return done
+
+
+def _chosen(request: Request, wanted: str) -> Language:
+    return "fr" if wanted == "fr" else "en" if wanted == "en" else spoken(request)
+
+
+def _words(problem: Problem, language: Language) -> str:
+    here = _HERE.get(problem.slug)
+    return here.said_in(language, {}) if here else str(problem.document(language)["detail"])
+
+
+def _refused(problem: Problem, language: Language) -> HTMLResponse:
+    title = str(problem.document(language)["title"])
+    return page(language, title, paragraph(_words(problem, language), alert=True), problem.status)
 
 
 def _form(
-    request: Request,
+    language: Language,
     texts: Mapping[str, Text],
     token: str,
     autocomplete: str,
-    problem: str = "",
-    status: int = 200,
+    problem: Problem | None = None,
+    switch: str = "",
 ) -> HTMLResponse:
-    spoken = language(request)
-    alert = f'<p role="alert">{escape(problem)}</p>' if problem else ""
-    # No action: the form goes to the page's own path, wherever the gateway shows it; the query is not repeated.
+    alert = paragraph(_words(problem, language), alert=True) if problem else ""
+    # The form goes to the page's own path, wherever the gateway shows it; the query is not repeated.
     body = (
         f'{alert}<form method="post" action="?">'
         f'<input type="hidden" name="token" value="{escape(token, quote=True)}">'
-        f'<label for="password">{escape(texts["label"].said_in(spoken, {}))}</label>'
+        f'<input type="hidden" name="language" value="{language}">'
+        f'<label for="password">{escape(texts["label"].said_in(language, {}))}</label>'
         f'<input id="password" name="password" type="password" autocomplete="{autocomplete}" required>'
-        f"<button>{escape(texts['button'].said_in(spoken, {}))}</button></form>"
+        f"<button>{escape(texts['button'].said_in(language, {}))}</button></form>"
     )
-    return _page(spoken, texts["title"], body, status)
-
-
-def _page(spoken: Language, title: Text, body: str, status: int) -> HTMLResponse:
-    head = escape(title.said_in(spoken, {}))
-    return HTMLResponse(
-        f'<!doctype html><html lang="{spoken}"><head><meta charset="utf-8"><title>{head} — Consilium</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>{head}</h1>{body}</body></html>",
-        status,
-        headers={**_HEADERS, "content-language": spoken},
-    )
+    return page(language, texts["title"], body, problem.status if problem else 200, switch)
