@@ -89,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         contacts,
         mails,
         grace=timedelta(seconds=settings.leaving_grace_s),
+        return_review=timedelta(days=settings.return_review_days),
         forget_files=verification.forget,
     )
 
@@ -104,7 +105,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def session_open(session_id: str) -> bool:
         return await sessions.get(session_id) is not None
 
-    guard = Guard(verifier, accounts.state, session_open=session_open)
+    async def has_second_factor(member_id: str) -> bool:
+        return (await factor_store.of_member(member_id)).second
+
+    guard = Guard(verifier, accounts.state, session_open=session_open, has_second_factor=has_second_factor)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -36,6 +36,9 @@ class Settings(SecretKeeperSettings):
     # Who asks to leave has so long to take it back; the worker looks for whose time has come.
     leaving_grace_s: int = Field(default=30 * 86_400, ge=0)
     leaving_every_s: float = Field(default=60, gt=0)
+    # Who left while suspended for what they did, and comes back with the same number, is looked at by a person: so long
+    # after leaving. See docs/privacy.md for why.
+    return_review_days: int = Field(default=1095, ge=0)
     # A suspension reaches services by event within seconds; this bounds the harm where events are late (RFC 9068).
     access_token_ttl_s: int = Field(default=600, ge=30, le=600)
     # A session ends when it has not been used for so long, and in any case at the age of `absolute` (ASVS 5.0, 7.3).

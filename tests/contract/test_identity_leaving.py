@@ -63,6 +63,7 @@ async def full_life(village: Village) -> tuple[Villager, Villager, Villager]:
         {"_id": uuid.uuid4().hex, "member_id": member.id, "state": "waiting", "documents": [{"kind": "diploma"}]}
     )
     await db["verification_requests"].insert_one({"_id": member.id, "registry": "rpps", "state": "waiting"})
+    await db["returning_members"].insert_one({"_id": member.id, "place": "0" * 64, "asked_at": NOW})
     assert await warned(village, member)
     return member, friend, foe
 
@@ -106,7 +107,8 @@ async def test_the_archive_holds_everything_about_oneself_and_no_secret(village:
     assert set(files) == {
         "README.txt", "accounts.json", "profiles.json", "confirmations_owner.json", "confirmations_by.json",
         "blocks.json", "sessions.json", "tickets.json", "factors.json", "verifications.json",
-        "verification_requests.json", "credential_applications.json", "mails.json", "mails_once.json", "contacts.json",
+        "verification_requests.json", "credential_applications.json", "mails.json", "mails_once.json",
+        "returning_members.json", "contacts.json",
     }  # fmt: skip
     assert files["accounts.json"]["email"] == member.account.email
     assert files["profiles.json"]["place"]["town"] == "Bordeaux"

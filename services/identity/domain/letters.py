@@ -43,6 +43,8 @@ class Letter(StrEnum):
     """A registry that was away has answered, and does not confirm what the member said."""
     PSEUDONYM_TELLS_NAME = "pseudonym_tells_name"
     """A verification that the member waits for cannot be completed under the present pseudonym."""
+    PROOF_WANTED = "proof_wanted"
+    """A registry that was away has confirmed the member, and yet a person is to look at a proof first."""
     LEAVING_ASKED = "leaving_asked"
     """Facts: leaves_on (ISO date)."""
     CONSENT_EXPIRING = "consent_expiring"
@@ -347,6 +349,19 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
             "verification cannot be completed under this pseudonym. Choose another one in your account's settings. A "
             "proof that you have handed in stays, and will be looked at again; if you gave a number, ask again "
             "afterwards.",
+        ),
+    },
+    Letter.PROOF_WANTED: {
+        "fr": Words(
+            "Votre vérification demande un justificatif",
+            "Vous aviez demandé une vérification pendant que le répertoire ne répondait pas. Il a répondu depuis, mais "
+            "une personne doit examiner votre demande. Déposez un justificatif de votre profession\u00a0: carte, "
+            "diplôme ou attestation.",
+        ),
+        "en": Words(
+            "Your verification needs a proof",
+            "You asked to be verified while the registry did not answer. It has answered since, but a person has to "
+            "look at your request. Hand in a proof of your profession: a card, a diploma or a certificate.",
         ),
     },
     Letter.CONSENT_EXPIRING: {

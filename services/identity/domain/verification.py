@@ -49,6 +49,10 @@ class AnotherPerson(Exception):
     """The account was verified as one person, and the proof is another's: who is behind a pseudonym does not change."""
 
 
+class ReviewFirst(Exception):
+    """Somebody left with this number while suspended for what they did: a reviewer looks before it verifies anybody."""
+
+
 class Method(StrEnum):
     """How a profession was verified."""
 

@@ -21,6 +21,7 @@ from services.identity.domain.verification import (
     Number,
     NumberTaken,
     Practitioner,
+    ReviewFirst,
     Verification,
     end_of_school_year,
     match,
@@ -40,7 +41,11 @@ Clock = Callable[[], datetime]
 AccountOf = Callable[[str], Awaitable[Account | None]]
 COUNTRIES: Final = {"rpps": "FR", "npi": "US"}
 """Where the numbers of an issuer are given, by the issuer of registries; identities of a test bed are of nowhere."""
-_REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, MoveRefused, AccountUnknown)
+_REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, ReviewFirst, MoveRefused, AccountUnknown)
+_LETTERS: Final[Mapping[type[Exception], Letter]] = {
+    PseudonymTellsName: Letter.PSEUDONYM_TELLS_NAME,
+    ReviewFirst: Letter.PROOF_WANTED,
+}
 
 
 class Matching:
@@ -68,7 +73,7 @@ class Matching:
     ) -> Account:
         """The account, verified; `profession` where it is another one than the account's by now (students graduate).
 
-        Raises NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, RegistryAway and MoveRefused.
+        Raises NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, ReviewFirst, RegistryAway and MoveRefused.
         """
         registry, practises = self.registries[number.issuer], profession or account.profession
         try:
@@ -159,7 +164,7 @@ class Matching:
             await self._kept.put_off(kept, self._rhythm.after_silence(kept.failures + 2, now))
             return False
         except _REFUSED as refusal:
-            told = Letter.PSEUDONYM_TELLS_NAME if isinstance(refusal, PseudonymTellsName) else Letter.MATCH_REFUSED
+            told = _LETTERS.get(type(refusal), Letter.MATCH_REFUSED)
             if await self._kept.refuse(kept, now):
                 await self._mailer.enqueue(kept.member_id, told)
         else:

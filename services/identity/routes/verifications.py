@@ -18,6 +18,7 @@ from services.identity.domain.verification import (
     NotMatched,
     NumberMalformed,
     NumberTaken,
+    ReviewFirst,
     registry_brakes,
 )
 from services.identity.registries import RegistryAway
@@ -109,6 +110,17 @@ PSEUDONYM_TELLS_NAME = ProblemKind(
         fr="Un pseudonyme ne doit pas contenir le nom de qui le porte\u00a0: il accompagne tout ce que vous écrivez, "
         "et votre nom reste dans votre compte. Choisissez-en un autre (PUT /me/pseudonym), puis redemandez la "
         "vérification. Vous pouvez montrer votre nom dans votre profil, à qui vous voulez.",
+    ),
+)
+REVIEW_FIRST = ProblemKind(
+    "review-first",
+    409,
+    Text(en="A person has to look at this first", fr="Une personne doit d'abord examiner votre demande"),
+    Text(
+        en="This number does not verify you by itself. Hand in a proof (POST /verifications/documents): a reviewer "
+        "decides.",
+        fr="Ce numéro ne suffit pas à vous vérifier. Déposez un justificatif (POST /verifications/documents)\u00a0: un "
+        "examinateur décidera.",
     ),
 )
 REGISTRY_AWAY = ProblemKind(
@@ -261,6 +273,8 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
             raise NUMBER_IN_USE() from error
         except AnotherPerson as error:
             raise VERIFIED_AS_ANOTHER() from error
+        except ReviewFirst as error:
+            raise REVIEW_FIRST() from error
         except PseudonymTellsName as error:
             raise PSEUDONYM_TELLS_NAME() from error
         except MoveRefused as error:

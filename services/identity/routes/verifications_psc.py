@@ -19,14 +19,16 @@ from pydantic import BaseModel
 from services.identity.domain.account import MoveRefused
 from services.identity.domain.brakes import Brake
 from services.identity.domain.pseudonyms import PseudonymTellsName
-from services.identity.domain.verification import AnotherPerson, Method, NumberTaken
+from services.identity.domain.verification import AnotherPerson, Method, NumberTaken, ReviewFirst
 from services.identity.registries import RegistryAway
 from services.identity.registries.matching import VERIFICATIONS
 from services.identity.registries.pro_sante_connect import LoginRefused, LoginTooWeak, NotAProfessional, ProSanteConnect
 from services.identity.routes.desk import too_many
+from services.identity.routes.page import page, paragraph
 from services.identity.routes.verifications import (
     NUMBER_IN_USE,
     PSEUDONYM_TELLS_NAME,
+    REVIEW_FIRST,
     VERIFIED_AS_ANOTHER,
     VerificationDesk,
     VerificationView,
@@ -34,7 +36,7 @@ from services.identity.routes.verifications import (
 from services.identity.store.psc_logins import LOGIN_S, Login, PscLogins, secret_hash
 from shared.auth import Guard, Principal
 from shared.auth_problems import ACCOUNT_SUSPENDED
-from shared.web import Problem, ProblemKind, Text
+from shared.web import Language, Problem, ProblemKind, Text, language
 
 log = logging.getLogger("identity")
 
@@ -115,7 +117,7 @@ def psc_routes(
 ) -> APIRouter:
     """Begin and end of a sign-in. With `done_url` the browser is sent there at the end, `#verified` or `#<problem>`.
 
-    Without `psc` both say that it is not offered.
+    Without it a browser gets a page, and a program JSON. Without `psc` both say that it is not offered.
     """
     router = APIRouter(prefix="/verifications/psc", tags=["verification"])
     secure = urlsplit(redirect_url).scheme == "https"
@@ -150,15 +152,20 @@ def psc_routes(
         try:
             shown = await finish(state, code, iss, request.cookies.get(cookie, ""))
         except Problem as problem:
-            if not done_url:
+            if done_url:
+                answer: Response = RedirectResponse(f"{done_url}#{problem.slug}", 303)
+            elif _is_read_by_a_person(request):
+                answer = _told(problem, language(request))
+            else:
                 raise
-            answer: Response = RedirectResponse(f"{done_url}#{problem.slug}", 303)
         else:
-            answer = (
-                RedirectResponse(f"{done_url}#verified", 303)
-                if done_url
-                else Response(shown.model_dump_json(), media_type="application/json")
-            )
+            if done_url:
+                answer = RedirectResponse(f"{done_url}#verified", 303)
+            elif _is_read_by_a_person(request):
+                spoken = language(request)
+                answer = page(spoken, _VERIFIED, paragraph(_CLOSE.said_in(spoken, {})))
+            else:
+                answer = Response(shown.model_dump_json(), media_type="application/json")
         answer.delete_cookie(cookie, path="/", secure=secure, httponly=True, samesite="lax")
         return answer
 
@@ -194,12 +201,29 @@ def psc_routes(
     return router
 
 
+_VERIFIED = Text(en="Your profession is verified", fr="Votre profession est vérifiée")
+_CLOSE = Text(
+    en="You can close this page and go back to Consilium.",
+    fr="Vous pouvez fermer cette page et revenir à Consilium.",
+)
+
+
+def _is_read_by_a_person(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _told(problem: Problem, spoken: Language) -> Response:
+    document = problem.document(spoken)
+    return page(spoken, str(document["title"]), paragraph(str(document["detail"]), alert=True), problem.status)
+
+
 _REFUSALS: dict[type[Exception], ProblemKind] = {
     LoginRefused: PSC_LOGIN_FAILED,
     LoginTooWeak: PSC_LOGIN_TOO_WEAK,
     NotAProfessional: NOT_A_PROFESSIONAL,
     NumberTaken: NUMBER_IN_USE,
     AnotherPerson: VERIFIED_AS_ANOTHER,
+    ReviewFirst: REVIEW_FIRST,
     PseudonymTellsName: PSEUDONYM_TELLS_NAME,
     MoveRefused: ACCOUNT_SUSPENDED,
 }

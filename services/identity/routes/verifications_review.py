@@ -87,6 +87,10 @@ class ReviewView(BaseModel):
     claimed_until: datetime | None
     documents: list[DocumentView]
     seen: list[str]
+    returning: bool = Field(
+        description="The applicant gave a number with which somebody left while suspended for what they did. Speak to "
+        "the administrators before you accept."
+    )
 
 
 class Acceptance(BaseModel):
@@ -160,6 +164,7 @@ def review_routes(
             claimed_until=application.claimed_until if mine else None,
             documents=documents_of(application),
             seen=sorted(application.seen) if mine else [],
+            returning=await desk.verifications.is_returning(account.member_id),
         )
 
     @router.get("")

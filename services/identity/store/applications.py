@@ -182,6 +182,8 @@ class Applications:
             detail: dict[str, str | int | list[str]] = {
                 "professions": [profession.value for profession in verification.professions]
             }
+            if await self._verifications.is_returning(verification.member_id):
+                detail["returning"] = "yes"
             moved = await self._move(
                 session, application_id, "accepted", reviewer_id, lambda one, now: one.accept(reviewer_id, now), detail
             )

@@ -17,6 +17,7 @@ from services.identity.domain.letters import Letter, Mailer
 from services.identity.store.accounts import Accounts
 from services.identity.store.contacts import Contacts
 from services.identity.store.profiles import Profiles
+from services.identity.store.returns import Returns
 from shared.bus import Received
 from shared.errors import dependency_is_away
 from shared.events import BlocksChanged, Contributions, MemberChanged
@@ -87,6 +88,7 @@ HELD: tuple[Held, ...] = (
         with_files=True,
     ),
     Held("psc_logins", "member_id"),
+    Held("returning_members", "_id", ("asked_at", "cleared_at")),
     Held("mails", "member_id", ("letter", "written_at")),
     Held("mails_once", "member_id", ("letter", "at")),
 )  # fmt: skip
@@ -108,6 +110,7 @@ class Departures:
         *,
         grace: timedelta,
         forget_files: ForgetFiles,
+        return_review: timedelta = timedelta(days=1095),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._mongo = mongo
@@ -118,6 +121,8 @@ class Departures:
         self._mailer = mailer
         self._outbox = Outbox(mongo.db)
         self._former = mongo.db["former_members"]
+        self._returns = Returns(mongo.db)
+        self._return_review = return_review
         self._grace = grace
         self._forget_files = forget_files
         self._now = now
@@ -204,6 +209,7 @@ class Departures:
                 return None
             former = FormerMember(member_id, account.version + 1, account.departure.contributions, now)
             await self._former.insert_one(_document(former), session=session)
+            await self._returns.bar(account, now, self._return_review, session)
             await self._outbox.add(former.changed(), session)
             await self._forget_blocks(member_id, session)
             await self._erase(member_id, session)
@@ -239,7 +245,9 @@ class Departures:
             if account is None:
                 return
             version = max(left.version, account.version + 1)
-            former = FormerMember(member_id, version, left.contributions or Contributions.KEPT, self._now())
+            now = self._now()
+            former = FormerMember(member_id, version, left.contributions or Contributions.KEPT, now)
+            await self._returns.bar(account, now, self._return_review, session)
             # What the backup had still to say of the member would come after their end and, by compaction, replace it.
             mine = {"key": member_id, "topic": {"$in": [MemberChanged.topic, BlocksChanged.topic]}}
             await self._db["outbox"].delete_many(mine, session=session)

@@ -20,11 +20,13 @@ from services.identity.domain.verification import (
     Method,
     Number,
     NumberTaken,
+    ReviewFirst,
     Verification,
     same_name,
 )
 from services.identity.store.accounts import Accounts
 from services.identity.store.number_index import NumberIndex
+from services.identity.store.returns import Returns
 from shared.events import MemberStatus, Profession
 from shared.mongo import Document, DuplicateKeyError, Mongo, Session
 from shared.sealed import SealedField
@@ -57,6 +59,7 @@ class Verifications:
         self._kept = mongo.db[COLLECTION]
         self._sealed = sealed
         self._index = index
+        self._returns = Returns(mongo.db)
 
     async def prepare(self) -> None:
         """Make the indexes; may be repeated."""
@@ -64,6 +67,7 @@ class Verifications:
             "number_place", unique=True, name="number", partialFilterExpression={"number_place": {"$type": "string"}}
         )
         await self._kept.create_index([("registry", 1), ("next_check_at", 1)], name="due")
+        await self._returns.prepare()
         await self._kept.create_index("valid_until", name="ends", partialFilterExpression={"valid_until": {"$gt": ""}})
 
     async def confirm(
@@ -77,8 +81,8 @@ class Verifications:
     ) -> Account:
         """Move the account and keep how it was verified, both or neither; returns the account.
 
-        `within` writes more in the same transaction. Raises NumberTaken, AnotherPerson, PseudonymTellsName,
-        AccountUnknown and whatever `move` raises.
+        `within` writes more in the same transaction. Raises NumberTaken, AnotherPerson, ReviewFirst,
+        PseudonymTellsName, AccountUnknown and whatever `move` raises.
         """
         member_id = verification.member_id
         document = _document(verification)
@@ -94,6 +98,10 @@ class Verifications:
             if number is not None:
                 await self._same_person(before, document, name)
                 await self._make_room(document["number_place"], member_id, session)
+                if await self._returns.wants_a_look(document["number_place"], member_id, session):
+                    raise ReviewFirst
+            elif verification.method is Method.DOCUMENTS:
+                await self._returns.clear(member_id, verification.confirmed_at, session)
             await self._show(member_id, name, session)  # before the move, with which the directory follows
             moved = await self._accounts.change_within(session, member_id, move)
             if name is not None and tells_name(moved.pseudonym, name):
@@ -108,6 +116,13 @@ class Verifications:
             return await self._mongo.transaction(write)
         except DuplicateKeyError as error:
             raise NumberTaken from error
+        except ReviewFirst:
+            await self._returns.note(member_id, document["number_place"], verification.confirmed_at)
+            raise
+
+    async def is_returning(self, member_id: str) -> bool:
+        """Whether the member has given a number with which somebody left while suspended for what they did."""
+        return await self._returns.is_returning(member_id)
 
     async def rename(self, member_id: str, pseudonym: str) -> Account:
         """Give the member another pseudonym, in its normalised form; returns the account.
