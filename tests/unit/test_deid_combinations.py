@@ -1,5 +1,7 @@
 """Combinations that single a person out: which there are, where they are seen, and what is offered instead."""
 
+from typing import Literal
+
 import pytest
 
 from shared.deid import find
@@ -8,6 +10,7 @@ from shared.deid.generalise import SAID_OF_PARTS, Offered, offered_regions
 from shared.deid.words import sections
 from shared.events import AgeBand, PatientFacts, Sex, TextCombination, Timing
 from shared.singling import PARTS, UNKNOWN_PART, Part, code_of, shown
+from tests.deid import texts
 
 RARE = "Porphyrie chez une femme."
 CORSICA = "FR-94"
@@ -135,6 +138,16 @@ def test_of_many_places_the_first_are_pointed_at() -> None:
 
 def test_common_words_are_no_markers() -> None:
     assert parts("Pompe à insuline, facteur de risque, cure de fer, gaucher ; vu à Vierzon.") == []
+
+
+@pytest.mark.parametrize("part", ["tuned", "held_out"])
+def test_texts_that_identify_nobody_are_warned_of_next_to_nothing(part: Literal["tuned", "held_out"]) -> None:
+    nobody = [one for one in texts(part) if not one.spans]
+    assert len(nobody) > 50
+    told = PatientFacts(region="FR-75", age_band=AgeBand.YEARS_40_44, sex=Sex.FEMALE, timing=Timing.WEEKS)
+    warned = [[bool(found(one.text, one.language, patient)) for one in nobody] for patient in (None, told)]
+    assert sum(warned[0]) == 0
+    assert sum(warned[1]) <= 2, "every fact there is, told beside each of them"
 
 
 def test_sentences_name_every_part_in_both_languages() -> None:
