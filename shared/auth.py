@@ -62,7 +62,7 @@ class Guard:
 
     `status_of` (usually `Members.state`) gives the local record, which wins over the token when it is as new.
     `session_open` tells whether a session has not been ended; only identity knows, elsewhere a token outlives its
-    session by ten minutes at most.
+    session by ten minutes at most. `has_second_factor` tells of a member; identity too.
     """
 
     def __init__(
@@ -71,11 +71,13 @@ class Guard:
         status_of: StatusOf | None = None,
         *,
         session_open: Callable[[str], Awaitable[bool]] | None = None,
+        has_second_factor: Callable[[str], Awaitable[bool]] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._verifier = verifier
         self._status_of = status_of
         self._session_open = session_open
+        self._has_second_factor = has_second_factor
         self._now = now
 
     @needs(Access.SIGNED_IN)
@@ -131,13 +133,16 @@ class Guard:
 
     @needs(Access.SIGNED_IN)
     async def just_signed_in(self, request: Request, credentials: Credentials) -> Principal:
-        """Anyone who has proved within the last minutes who they are: for what opens or closes an account.
+        """Anyone who has proved within the last minutes who they are, with the second factor where there is one: for
+        what opens or closes an account.
 
-        401 `sign-in-again` otherwise, with the challenge of RFC 9470.
+        401 `sign-in-again` or `second-factor-needed` otherwise, with the challenge of RFC 9470.
         """
         principal = await self.signed_in(request, credentials)
         if self._now() - principal.authenticated_at > RECENT_S:
             raise SIGN_IN_AGAIN(headers={"WWW-Authenticate": f'{STEP_UP}, max_age="{RECENT_S}"'})
+        if self._has_second_factor and not principal.mfa and await self._has_second_factor(principal.member_id):
+            raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
         return principal
 
     async def _active(self, request: Request, credentials: Credentials) -> Principal:

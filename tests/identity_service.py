@@ -80,7 +80,16 @@ class Identity:
         self.verifier = TokenVerifier(
             "", self.settings.token_issuer, self.settings.token_audience, fetch=keys, now=lambda: self.clock.timestamp()
         )
-        guard = Guard(self.verifier, session_open=session_open, now=lambda: self.clock.timestamp())
+
+        async def has_second_factor(member_id: str) -> bool:
+            return (await self.factors.of_member(member_id)).second
+
+        guard = Guard(
+            self.verifier,
+            session_open=session_open,
+            has_second_factor=has_second_factor,
+            now=lambda: self.clock.timestamp(),
+        )
         routers = [module.make_router(desk, guard) for module in (membership, sessions, factors, recovery)]
         routers += [sign_in.make_router(desk), pages.make_router(desk)]
         self.app = create_app(self.settings, "identity", service="identity", routers=routers)

@@ -165,6 +165,19 @@ async def test_a_moderator_made_by_hand_has_an_authenticator_app_from_the_start(
     await until(told_by_mail)
 
 
+async def test_the_service_asks_whoever_has_a_second_factor_for_it(platform: Platform, address: str) -> None:
+    member = made(platform)
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        weak = await signed_in(client, member)  # before there is one
+        mine = await signed_in(client, member)
+        begun = (await client.post("/me/factors/totp", headers=mine)).json()
+        given = {"code": pyotp.TOTP(begun["secret"]).now()}
+        assert (await client.post("/me/factors/totp/confirmation", json=given, headers=mine)).status_code == 200
+        for method, path in (("DELETE", "/me/factors/totp"), ("DELETE", "/sessions/others"), ("GET", "/me/export")):
+            refused = await client.request(method, path, headers=weak)
+            assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (401, "second-factor-needed")
+
+
 async def test_an_operator_starts_a_reset_and_ends_sessions_and_learns_no_password(
     platform: Platform, address: str
 ) -> None:

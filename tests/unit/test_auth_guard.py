@@ -138,6 +138,29 @@ async def test_a_record_that_is_newer_does_not_change_how_its_member_signed_in(
     assert (await client.get("/desk", headers=bearer(strong))).status_code == 200
 
 
+async def test_what_opens_an_account_wants_the_second_factor_of_those_who_have_one(house: House) -> None:
+    asked: list[str] = []
+
+    async def has_second_factor(member_id: str) -> bool:
+        asked.append(member_id)
+        return member_id == "strong"
+
+    guard = Guard(house.maker.verifier(), has_second_factor=has_second_factor)
+    transport = httpx.ASGITransport(house.app(guard))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for member, amr, status in (
+            ("strong", ["pwd"], 401),
+            ("strong", ["pwd", "otp", "mfa"], 200),
+            ("plain", ["pwd"], 200),
+        ):
+            answer = await client.get("/safe", headers=bearer(house.maker.token(member, amr=amr)))
+            assert answer.status_code == status
+        weak = await client.get("/safe", headers=bearer(house.maker.token("strong", amr=["pwd"])))
+        assert slug(weak) == "second-factor-needed"
+        assert 'acr_values="mfa"' in weak.headers["www-authenticate"]
+    assert set(asked) == {"strong", "plain"}
+
+
 async def test_what_opens_an_account_wants_a_sign_in_of_the_last_minutes(
     house: House, client: httpx.AsyncClient
 ) -> None:

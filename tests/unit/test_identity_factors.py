@@ -302,6 +302,22 @@ async def test_a_password_alone_does_not_change_the_second_factor(identity: Iden
         assert (await weak.call("POST", "/me/factors/recovery-codes")).status_code == 200
 
 
+async def test_a_session_without_the_second_factor_shuts_no_owner_out(identity: Identity, someone: Someone) -> None:
+    async with identity.client() as client:
+        thief = await Someone(identity, client).sign_in()  # before there was a second factor
+        await someone.add_app()
+        change = {"current": "correct horse battery", "password": "a quite different phrase 47"}
+        for method, path, json in (
+            ("PUT", "/me/password", change),
+            ("DELETE", "/sessions/others", None),
+            ("DELETE", f"/sessions/{someone.tokens['session_id']}", None),
+        ):
+            refused = await thief.call(method, path, json)
+            assert (refused.status_code, problem(refused)) == (401, "second-factor-needed"), path
+            assert 'acr_values="mfa"' in refused.headers["www-authenticate"]
+    assert (await someone.call("PUT", "/me/password", change)).status_code == 204
+
+
 async def test_a_password_does_not_make_a_second_factor_of_days_ago_fresh(identity: Identity, someone: Someone) -> None:
     await someone.add_app()
     identity.wait(minutes=9)

@@ -119,6 +119,35 @@ async def test_who_decides_about_others_signs_in_daily_and_after_a_pause(identit
         assert (await moderator.refresh()).status_code == 401
 
 
+async def test_no_access_token_outlives_its_session(identity: Identity) -> None:
+    await identity.member("m@hopital.example", Role.MODERATOR)
+    async with identity.client() as client:
+        moderator = await Someone(identity, client, "m@hopital.example").sign_in()
+        assert moderator.tokens["expires_in"] == 600
+        for _ in range(13):
+            identity.wait(minutes=55)
+            assert (await moderator.refresh()).status_code == 200
+        assert moderator.tokens["expires_in"] == 300, "twelve hours end in five minutes"
+        identity.wait(seconds=299)
+        assert (await moderator.call("GET", "/me")).status_code == 200
+        identity.wait(seconds=1)
+        late = await moderator.call("GET", "/me")
+        assert (late.status_code, problem(late)) == (401, "token-refused")
+
+
+async def test_a_browser_that_signs_in_again_holds_one_session(identity: Identity, someone: Someone) -> None:
+    first = await someone.password(delivery="cookie")
+    token = first.headers["set-cookie"].partition("consilium_refresh=")[2].partition(";")[0]
+    cookie = {"cookie": f"consilium_refresh={token}"}
+    given = {"email": someone.email, "password": "correct horse battery"}
+    kept = await someone.client.post("/sessions", json={**given, "delivery": "body"}, headers=cookie)
+    assert first.json()["session_id"] in identity.sessions.kept, "a program beside the browser"
+    again = await someone.client.post("/sessions", json={**given, "delivery": "cookie"}, headers=cookie)
+    assert again.status_code == 200
+    mine = {someone.tokens["session_id"], kept.json()["session_id"], again.json()["session_id"]}
+    assert set(identity.sessions.kept) == mine, "the one before has ended"
+
+
 async def test_a_browser_gets_the_refresh_token_where_no_script_reads_it(identity: Identity, someone: Someone) -> None:
     answer = await someone.password(delivery="cookie")
     assert answer.json()["refresh_token"] is None

@@ -13,7 +13,14 @@ from services.identity.domain.account import Account, KeepsAccounts
 from services.identity.domain.brakes import Brake, CountsTries, account_digest
 from services.identity.domain.factors import KeepsFactors
 from services.identity.domain.letters import Mailer
-from services.identity.domain.sessions import Delivery, KeepsSessions, Lifetime, Session, session_claims
+from services.identity.domain.sessions import (
+    Delivery,
+    KeepsSessions,
+    Lifetime,
+    Session,
+    refresh_hash,
+    session_claims,
+)
 from services.identity.domain.tickets import KeepsTickets, Purpose, new_secret, secret_hash
 from services.identity.settings import Settings
 from services.identity.store.passwords import Passwords
@@ -205,6 +212,11 @@ async def open_session(
     if again is None or again.password_hash != account.password_hash or proved != amr:
         await desk.sessions.end(account.member_id, session.session_id)
         raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium"'})
+    # A browser that signs in again goes on in the new session alone: nobody holds the token of the one before any more.
+    held = request.cookies.get(REFRESH_COOKIE, "")[:MAX_TOKEN] if delivery == "cookie" else ""
+    before = await desk.sessions.by_token(refresh_hash(held)) if held else None
+    if before is not None:
+        await desk.sessions.end(before.member_id, before.session_id)
     device = None
     if not known:
         of = {"account": account_digest(account.email)}
@@ -224,7 +236,7 @@ def hand_out(
             _set_cookie(desk, response, DEVICE_COOKIE, device, DEVICE_S)
     return SignedIn(
         access_token=access_token(desk, account, session),
-        expires_in=desk.settings.access_token_ttl_s,
+        expires_in=token_ttl_s(desk, session),
         session_id=session.session_id,
         refresh_token=refresh_token if in_body else None,
         device_token=device if in_body else None,
@@ -233,15 +245,20 @@ def hand_out(
 
 
 def access_token(desk: Desk, account: Account, session: Session) -> str:
-    """A token of this session as the member may have it now."""
+    """A token of this session as the member may have it now. It does not outlive the session's age."""
     settings = desk.settings
     claims = account.claims(
         issuer=settings.token_issuer,
         audience=settings.token_audience,
         now=desk.now(),
-        ttl_s=settings.access_token_ttl_s,
+        ttl_s=token_ttl_s(desk, session),
     )
     return desk.keys.sign({**claims, **session_claims(session)})
+
+
+def token_ttl_s(desk: Desk, session: Session) -> int:
+    left_s = int((session.expires_at - desk.now()).total_seconds())
+    return max(0, min(desk.settings.access_token_ttl_s, left_s))
 
 
 def forget_refresh_cookie(desk: Desk, response: Response) -> None:

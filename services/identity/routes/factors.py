@@ -45,8 +45,7 @@ from services.identity.routes.proofs import (
     device_bound,
     passkey_amr,
 )
-from shared.auth import STEP_UP, Guard, Principal
-from shared.auth_problems import SECOND_FACTOR_NEEDED
+from shared.auth import Guard, Principal
 from shared.events import STAFF_ROLES
 from shared.web import ProblemKind, Text
 
@@ -152,12 +151,8 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     """The routes of second factors."""
     router = APIRouter(prefix="/me/factors", tags=["second factors"])
 
-    async def strong(caller: Annotated[Principal, Depends(guard.just_signed_in)]) -> Principal:
-        """Just signed in, and with the second factor where there is one: a password alone must not replace it."""
-        factors = await desk.factors.of_member(caller.member_id)
-        if factors.second and not caller.mfa:
-            raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
-        return caller
+    # Just signed in, and with the second factor where there is one: a password alone must not replace it.
+    Strong = Annotated[Principal, Depends(guard.just_signed_in)]
 
     @router.get("")
     async def show(caller: Annotated[Principal, Depends(guard.signed_in)]) -> FactorsShown:
@@ -165,7 +160,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         return FactorsShown.of(await desk.factors.of_member(caller.member_id))
 
     @router.post("/totp")
-    async def begin_totp(caller: Annotated[Principal, Depends(strong)]) -> NewTotp:
+    async def begin_totp(caller: Strong) -> NewTotp:
         """A secret for an authenticator app. It counts once its first code has been confirmed."""
         account = await _account(desk, caller)
         secret = new_totp_secret()
@@ -175,7 +170,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         return NewTotp(secret=secret, uri=totp_uri(secret, account.pseudonym))
 
     @router.post("/totp/confirmation")
-    async def confirm_totp(given: Code, response: Response, caller: Annotated[Principal, Depends(strong)]) -> Added:
+    async def confirm_totp(given: Code, response: Response, caller: Strong) -> Added:
         """The app's first code: from now on it is asked for at sign-in."""
         account = await _account(desk, caller)
         brakes = proof_brakes(account.member_id, "", f"session {caller.session_id}")
@@ -193,7 +188,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         return await added(desk, response, account, caller, "totp", ("otp",))
 
     @router.delete("/totp")
-    async def remove_totp(response: Response, caller: Annotated[Principal, Depends(strong)]) -> Removed:
+    async def remove_totp(response: Response, caller: Strong) -> Removed:
         """Forget the authenticator app, and end all other sessions. Who decides about others keeps a last factor."""
         account = await _account(desk, caller)
         there = (await desk.factors.of_member(account.member_id)).totp is not None
@@ -203,7 +198,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         )
 
     @router.post("/passkeys/options")
-    async def passkey_challenge(caller: Annotated[Principal, Depends(strong)]) -> PasskeyOptions:
+    async def passkey_challenge(caller: Strong) -> PasskeyOptions:
         """A challenge with which a browser makes a new passkey."""
         await brake(desk, challenge_brakes(f"session {caller.session_id}"))
         account = await _account(desk, caller)
@@ -232,9 +227,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         return PasskeyOptions(ticket=ticket, options=shown)
 
     @router.post("/passkeys", status_code=201)
-    async def add_passkey(
-        given: NewPasskey, response: Response, caller: Annotated[Principal, Depends(strong)]
-    ) -> Added:
+    async def add_passkey(given: NewPasskey, response: Response, caller: Strong) -> Added:
         """The new passkey, as the browser gave it. It signs in alone, and serves as a second factor."""
         account = await _account(desk, caller)
         passkey = await _new_passkey(desk, account, given)
@@ -250,7 +243,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     async def remove_passkey(
         passkey_id: Annotated[str, Path(max_length=1400)],
         response: Response,
-        caller: Annotated[Principal, Depends(strong)],
+        caller: Strong,
     ) -> Removed:
         """Forget a passkey, and end all other sessions. Who decides about others keeps a last factor."""
         account = await _account(desk, caller)
@@ -267,7 +260,7 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
         )
 
     @router.post("/recovery-codes")
-    async def renew_codes(caller: Annotated[Principal, Depends(strong)]) -> RecoveryCodes:
+    async def renew_codes(caller: Strong) -> RecoveryCodes:
         """Ten new recovery codes; the older ones are worth nothing any more."""
         if not (await desk.factors.of_member(caller.member_id)).second:
             raise NO_SECOND_FACTOR()

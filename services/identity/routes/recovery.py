@@ -13,8 +13,8 @@ from services.identity.domain.tickets import Purpose
 from services.identity.routes.desk import Desk, address_of, brake, remember_browser
 from services.identity.routes.membership import LINK_REFUSED, Email, LetterSent, Password, weak_password
 from services.identity.routes.proofs import PROOF_REFUSED, Ticket
-from shared.auth import Guard, Principal
-from shared.auth_problems import TOKEN_REFUSED
+from shared.auth import STEP_UP, Guard, Principal
+from shared.auth_problems import SECOND_FACTOR_NEEDED, TOKEN_REFUSED
 from shared.events import MemberStatus
 from shared.web import Problem, Text
 
@@ -74,10 +74,14 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     async def change(
         given: ChangedPassword, request: Request, caller: Annotated[Principal, Depends(guard.signed_in)]
     ) -> None:
-        """Another password. All other sessions end."""
+        """Another password. All other sessions end. A session without the second factor, where there is one, is not
+        enough: with a password that was fished it would shut the owner out.
+        """
         account = await desk.accounts.by_id(caller.member_id)
         if account is None:
             raise TOKEN_REFUSED(headers={"WWW-Authenticate": 'Bearer realm="consilium", error="invalid_token"'})
+        if not caller.mfa and (await desk.factors.of_member(account.member_id)).second:
+            raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
         brakes = proof_brakes(account.member_id, address_of(request), f"session {caller.session_id}")
         await brake(desk, brakes)
         if not await desk.passwords.check(given.current.get_secret_value(), account.password_hash):
