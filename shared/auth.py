@@ -113,11 +113,11 @@ class Guard:
             raise PROFESSIONALS_ONLY()
         return principal
 
-    def role(self, role: Role) -> Callable[..., Awaitable[Principal]]:
+    def role(self, role: Role, *, fresh: bool = False) -> Callable[..., Awaitable[Principal]]:
         """Dependency: a verified account that has `role`. 403 `role-missing` for others.
 
         Who decides about others (STAFF_ROLES) has signed in with two factors: else 401 `second-factor-needed`, with
-        the challenge of RFC 9470.
+        the challenge of RFC 9470. `fresh`: within the last minutes, else 401 `sign-in-again`.
         """
 
         @needs(Access(role.value))
@@ -127,6 +127,8 @@ class Guard:
                 raise ROLE_MISSING(role=role.value)
             if role in STAFF_ROLES and not principal.mfa:
                 raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
+            if fresh:
+                self._check_fresh(principal)
             return principal
 
         return with_role
@@ -139,11 +141,14 @@ class Guard:
         401 `sign-in-again` or `second-factor-needed` otherwise, with the challenge of RFC 9470.
         """
         principal = await self.signed_in(request, credentials)
-        if self._now() - principal.authenticated_at > RECENT_S:
-            raise SIGN_IN_AGAIN(headers={"WWW-Authenticate": f'{STEP_UP}, max_age="{RECENT_S}"'})
+        self._check_fresh(principal)
         if self._has_second_factor and not principal.mfa and await self._has_second_factor(principal.member_id):
             raise SECOND_FACTOR_NEEDED(headers={"WWW-Authenticate": f'{STEP_UP}, acr_values="mfa"'})
         return principal
+
+    def _check_fresh(self, principal: Principal) -> None:
+        if self._now() - principal.authenticated_at > RECENT_S:
+            raise SIGN_IN_AGAIN(headers={"WWW-Authenticate": f'{STEP_UP}, max_age="{RECENT_S}"'})
 
     async def _active(self, request: Request, credentials: Credentials) -> Principal:
         principal = await self.signed_in(request, credentials)

@@ -1,5 +1,6 @@
 """Learning a name, on real MongoDB: two officers, one trail, and a reading recorded before the name is opened."""
 
+import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +12,7 @@ from deploy.local import Platform
 from services.identity.routes.reveals import reveal_routes
 from services.identity.settings import Settings
 from services.identity.store.reveals import Reveals
-from shared.auth import Guard
+from shared.auth import RECENT_S, Guard
 from shared.mongo import Mongo
 from shared.web import create_app
 from tests.contract.test_identity_store import open_mongo
@@ -41,8 +42,10 @@ class Room:
     async def _knows(self, member_id: str) -> bool:
         return member_id == self.member
 
-    async def call(self, officer: str, method: str, path: str, body: Any = None, role: str = "privacy_officer") -> Any:
-        token = self.tokens.token(officer, roles=[role], profession=None, amr=["pwd", "otp", "mfa"])
+    async def call(
+        self, officer: str, method: str, path: str, body: Any = None, role: str = "privacy_officer", **claims: Any
+    ) -> Any:
+        token = self.tokens.token(officer, roles=[role], profession=None, amr=["pwd", "otp", "mfa"], **claims)
         return await self.http.request(method, path, json=body, headers={"authorization": f"Bearer {token}"})
 
 
@@ -84,6 +87,23 @@ async def test_two_officers_read_a_name_and_leave_a_trail(room: Room) -> None:
     assert acts == [("asked", "officer-1"), ("agreed", "officer-2"), ("read", "officer-1")]
     assert trail["records"][0]["detail"]["reason"] == WHY["reason"]
     assert "Saule" not in str(trail)
+
+
+async def test_a_session_left_open_leads_to_no_name(room: Room) -> None:
+    asked = await room.call("officer-1", "POST", "/reveals", {"member_id": room.member, **WHY})
+    address = f"/reveals/{asked.json()['reveal_id']}"
+    await room.call("officer-2", "PUT", f"{address}/answer", {"agreed": True})
+    earlier: dict[str, Any] = {"auth_time": int(time.time()) - RECENT_S - 5}
+    for method, path, body in (
+        ("POST", "/reveals", {"member_id": room.member, **WHY}),
+        ("PUT", f"{address}/answer", {"agreed": True}),
+        ("GET", f"{address}/name", None),
+    ):
+        refused = await room.call("officer-1", method, path, body, **earlier)
+        assert (refused.status_code, slug(refused)) == (401, "sign-in-again"), path
+    assert room.opened == 0
+    assert (await room.call("officer-1", "GET", "/reveals", **earlier)).status_code == 200, "no name in it"
+    assert (await room.call("officer-1", "GET", f"{address}/name")).status_code == 200
 
 
 async def test_a_refused_request_opens_nothing(room: Room) -> None:
