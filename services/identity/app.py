@@ -127,7 +127,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ]
         leave = partial(departures.run, settings.leaving_every_s)
         turnover = Turnover(bus, "identity", settings.log_turnover_s)
-        work: list[Work] = [postman.run, leave, turnover.run, *verification.work()]
+        work: list[Work] = [postman.run, leave, profiles.run, turnover.run, *verification.work()]
         web.add_check(app, "keys", keyring.check)
         web.add_check(app, "ledger", ledger.check)
         # Who left since the backup is not told of, written to or asked about, before they are gone again.

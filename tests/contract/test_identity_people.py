@@ -10,6 +10,7 @@ from deploy.local import Platform
 from services.identity.domain.directory import order_of
 from services.identity.store import directory as directory_store
 from services.identity.store.directory import Directory
+from services.identity.store.profiles import Profiles
 from shared.events import Profession, Specialty
 from tests.identity_people import Village, befriend, open_village, slug, town
 
@@ -188,6 +189,43 @@ async def test_confirmations_at_the_same_moment_are_all_counted(village: Village
     await asyncio.gather(*(peer.do("PUT", path) for peer in peers))
     (card,) = (await peers[0].get("/directory", town=place))["items"]
     assert card["skills"] == [{"code": "fertility", "confirmations": 5, "referrals": False}]
+
+
+async def test_only_peers_who_are_met_count(village: Village) -> None:
+    owner, peer, other = [await village.person() for _ in range(3)]
+    place, profiles = town(), Profiles(village.mongo, village.accounts, Directory(village.mongo.db))
+    await owner.writes(skills=[{"code": "fertility"}], place={"town": place})
+    for one in (peer, other):
+        await one.do("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
+
+    async def counted() -> tuple[int, int, int]:
+        """On the profile, among those whom the owner sees, in the directory."""
+        seen = await other.get(f"/members/{owner.id}")
+        own = await owner.get("/me/profile")
+        await profiles.recount()
+        (card,) = (await other.get("/directory", town=place))["items"]
+        return seen["skills"][0]["confirmations"], len(own["confirmations"]), card["skills"][0]["confirmations"]
+
+    assert await counted() == (2, 2, 2)
+    await peer.suspended()
+    assert await counted() == (1, 1, 1)
+    await village.accounts.change(peer.id, lambda account: account.reinstate())
+    assert await counted() == (2, 2, 2)
+    await peer.do("POST", "/me/deletion", {"contributions": "kept"})
+    assert await counted() == (1, 1, 1)
+    await peer.do("DELETE", "/me/deletion")
+    assert await counted() == (2, 2, 2)
+    assert await profiles.recount() == 0
+
+
+async def test_a_confirmation_and_a_suspension_at_the_same_moment_count_nothing(village: Village) -> None:
+    owner = await village.person()
+    await owner.writes(skills=[{"code": "fertility"}])
+    for _ in range(5):
+        peer = await village.person()
+        path = f"/members/{owner.id}/skills/fertility/confirmation"
+        await asyncio.gather(peer.do("PUT", path), peer.suspended(), return_exceptions=True)
+    assert (await owner.get("/me/profile"))["skills"][0]["confirmations"] == 0
 
 
 # -- the directory -----------------------------------------------------------------------------------------------

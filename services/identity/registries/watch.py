@@ -4,7 +4,6 @@ Every step is leased or repeatable, so several workers at once do no harm. A reg
 answers nonsense puts the question off and changes nobody's account.
 """
 
-import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -29,9 +28,9 @@ from services.identity.domain.verification import Number
 from services.identity.registries import Registry, RegistryAway
 from services.identity.registries.matching import AccountOf, Clock, Matching
 from services.identity.store.verifications import Due, Verifications
-from shared.errors import dependency_is_away
 from shared.events import Language, MemberStatus
 from shared.mongo import Database, DuplicateKeyError, Session
+from shared.rounds import in_rounds
 
 log = logging.getLogger("identity")
 
@@ -102,16 +101,7 @@ class Watch:
     async def run(self) -> None:
         """Look, work, wait; what fails is tried again at the next look."""
         steps = (self.try_kept, self.follow_changes, self.check_due, self.end_proofs)
-        while True:
-            for step in steps:
-                try:
-                    await step()
-                except Exception as error:
-                    if dependency_is_away(error):
-                        log.warning("looking after verifications waits for a dependency: %s", error)
-                    else:
-                        log.exception("a step of looking after verifications failed, trying again")
-            await asyncio.sleep(self._look_every_s)
+        await in_rounds(*steps, every_s=self._look_every_s, what="looking after verifications", log=log)
 
     async def try_kept(self) -> int:
         """Try the requests that a registry could not answer before; returns how many it has answered now."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.identity.domain.account import Account, AccountUnknown, AlreadyTaken, pseudonym_key
 from services.identity.domain.leaving import Departure
+from services.identity.domain.profile import is_peer
 from services.identity.store.directory import Directory
 from services.identity.store.sessions import Sessions
 from shared.auth import MemberState
@@ -73,6 +74,8 @@ class Accounts:
             await self._accounts.replace_one({"_id": member_id}, _document(moved), session=session)
             await self._outbox.add(moved.changed(), session)
             await self._directory.follow(moved, session)
+            if is_peer(moved) is not is_peer(account):
+                await self._directory.count_by(member_id, is_peer(moved), session)
             if moved.status in _SHUT and account.status not in _SHUT:
                 await self._sessions.end_all(member_id, transaction=session)
         return moved

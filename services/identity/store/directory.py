@@ -21,6 +21,8 @@ from shared.mongo import Database, Document, Session
 MOST_EXAMINED = 2_000
 """Entries that one page may look at. Where they do not fill it, the page is short and the cursor leads on. Of things
 that more members have, it is no matter which is rarer: no more are counted."""
+RECOUNT = "recount"
+"""The mark of a profile whose entry is to be written anew: peers' confirmations count no more, or again."""
 COUNTS_KEPT_S = 60.0
 COUNTS_KEPT = 10_000
 _INDEX = "terms"
@@ -61,10 +63,18 @@ class Directory:
                 {"_id": account.member_id}, document_of(entry, account), upsert=True, session=session
             )
 
+    async def count_by(self, peer_id: str, counts: bool, session: Session) -> None:
+        """From now on the peer's confirmations count, or do not. Entries of their owners follow soon (`recount`)."""
+        given = {"by": peer_id}
+        await self._confirmations.update_many(given, {"$set": {"idle": not counts}}, session=session)
+        owners = await self._confirmations.distinct("owner", given, session=session)
+        if owners:
+            await self._profiles.update_many({"_id": {"$in": owners}}, {"$set": {RECOUNT: True}}, session=session)
+
     async def confirmed(self, owner_id: str, session: Session | None = None) -> dict[str, int]:
-        """How many peers have confirmed each skill of a member."""
+        """How many peers have confirmed each skill of a member; those who are not met just now do not count."""
         pipeline: list[Document] = [
-            {"$match": {"owner": owner_id}},
+            {"$match": {"owner": owner_id, "idle": {"$ne": True}}},
             {"$group": {"_id": "$skill", "peers": {"$sum": 1}}},
         ]
         found = self._confirmations.aggregate(pipeline, session=session)

@@ -4,7 +4,6 @@
 and looks through every collection of the database for what the list has forgotten.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from shared.errors import dependency_is_away
 from shared.events import BlocksChanged, Contributions, MemberChanged
 from shared.mongo import Document, Mongo, Session
 from shared.outbox import Outbox
+from shared.rounds import in_rounds
 
 logger = logging.getLogger("identity")
 
@@ -170,16 +170,7 @@ class Departures:
 
     async def run(self, every_s: float) -> None:
         """Erase who is due until cancelled. What fails is tried again at the next round."""
-        while True:
-            try:
-                await self.finish_due()
-                await self.look_again()
-            except Exception as error:
-                if dependency_is_away(error):
-                    logger.warning("leaving waits for a dependency: %s", error)
-                else:
-                    logger.exception("erasing who leaves failed, trying again")
-            await asyncio.sleep(every_s)
+        await in_rounds(self.finish_due, self.look_again, every_s=every_s, what="erasing who leaves", log=logger)
 
     async def finish_due(self) -> int:
         """Erase every account whose time has come; returns how many. One that fails holds up no other."""

@@ -1,6 +1,5 @@
 """Takes letters out of the outbox and hands them to a mail server, again and again until it accepts them."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from services.identity.domain.letters import FactMissing, Letter, write
 from services.identity.store.mails import Mail
 from shared.errors import NotNow
 from shared.events import Language
+from shared.rounds import in_rounds
 
 log = logging.getLogger("mail")
 
@@ -100,14 +100,7 @@ class Postman:
 
     async def run(self) -> None:
         """Send until cancelled; looks into the outbox every second while it is empty."""
-        while True:
-            try:
-                found = await self.deliver_one()
-            except Exception as error:  # whatever it was, the letters are still there: say so and go on
-                log.warning("letters cannot be sent now: %s", type(error).__name__, exc_info=error)
-                found = False
-            if not found:
-                await asyncio.sleep(1.0)
+        await in_rounds(self.deliver_one, every_s=1.0, what="sending letters", log=log)
 
     async def deliver_one(self) -> bool:
         """Send the letter that is due. False where none is, or where the mail server is away."""

@@ -1,13 +1,18 @@
 """Profiles and their confirmations by peers in MongoDB, each change together with the directory's entry."""
 
+import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from services.identity.domain.account import AccountUnknown
-from services.identity.domain.profile import Confirmation, Part, Profile, Visibility
+from services.identity.domain.profile import Confirmation, Part, Profile, Visibility, is_peer
 from services.identity.store.accounts import Accounts
-from services.identity.store.directory import Directory, kept, profile_of
+from services.identity.store.directory import RECOUNT, Directory, kept, profile_of
 from shared.mongo import Mongo, Session
+from shared.rounds import in_rounds
+
+log = logging.getLogger("identity")
 
 
 class SkillNotShown(Exception):
@@ -29,6 +34,7 @@ class Profiles:
         await self._directory.prepare()
         await self._confirmations.create_index("owner", name="owner")
         await self._confirmations.create_index("by", name="by")
+        await self._profiles.create_index(RECOUNT, name=RECOUNT, partialFilterExpression={RECOUNT: True})
 
     async def of(self, member_id: str) -> Profile | None:
         """The member's profile, None where they have written none."""
@@ -71,11 +77,14 @@ class Profiles:
             profile = profile_of(found) if found else None
             if profile is None or profile.skill(confirmation.skill) is None or not may_see(profile):
                 raise SkillNotShown
+            # Written too: a suspension of the peer at the same moment collides with us, and sees what we wrote.
+            peer = await self._accounts.hold(confirmation.by_id, session)
             document: dict[str, Any] = {
                 "owner": confirmation.owner_id,
                 "skill": confirmation.skill,
                 "by": confirmation.by_id,
                 "at": confirmation.at,
+                "idle": not is_peer(peer),
             }
             added = await self._confirmations.update_one(
                 {"_id": key}, {"$setOnInsert": document}, upsert=True, session=session
@@ -109,9 +118,26 @@ class Profiles:
         return {document["skill"] async for document in found}
 
     async def confirmations(self, owner_id: str) -> list[Confirmation]:
-        """Who has confirmed what of a member, newest first: for the member only."""
-        found = self._confirmations.find({"owner": owner_id}, sort=[("at", -1), ("_id", 1)])
+        """Who has confirmed what of a member, newest first, as far as it counts: for the member only."""
+        found = self._confirmations.find({"owner": owner_id, "idle": {"$ne": True}}, sort=[("at", -1), ("_id", 1)])
         return [Confirmation(d["owner"], d["skill"], d["by"], d["at"]) async for d in found]
+
+    async def run(self) -> None:
+        """Bring entries up to their confirmations until cancelled."""
+        await in_rounds(self.recount, every_s=2.0, what="counting confirmations", log=log)
+
+    async def recount(self) -> int:
+        """Write the entries anew of those whose confirmations count no more or again; returns how many."""
+        marked = await self._profiles.find({RECOUNT: True}, {"_id": 1}).to_list(None)
+        for found in marked:
+            await self._mongo.transaction(partial(self._recount, found["_id"]))
+        return len(marked)
+
+    async def _recount(self, member_id: str, session: Session) -> None:
+        await self._profiles.update_one({"_id": member_id}, {"$unset": {RECOUNT: ""}}, session=session)
+        account = await self._accounts.hold(member_id, session)
+        if account is not None:
+            await self._directory.follow(account, session)
 
     async def _follow(self, member_id: str, session: Session) -> None:
         account = await self._accounts.hold(member_id, session)

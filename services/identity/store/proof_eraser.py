@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Final
 
 from prometheus_client import Counter, Gauge
@@ -16,6 +17,7 @@ from services.identity.domain.documents import Application, ApplicationState
 from shared.blobs import CREDENTIALS, BlobEntry, ObjectStore
 from shared.errors import dependency_is_away
 from shared.mongo import Mongo, Session
+from shared.rounds import in_rounds
 from shared.sealed import KEY_ITEM, SealedRoom
 from shared.trail import Entry, Trail
 
@@ -53,19 +55,13 @@ class ProofEraser:
 
     async def run(self, every_s: float = 10.0, sweep_every_s: float = 900.0) -> None:
         """Erase and sweep until cancelled; what fails is tried again at the next round."""
-        rounds = 0
-        while True:
-            try:
-                await self.erase_ended()
-                if rounds % max(1, round(sweep_every_s / every_s)) == 0:
-                    await self.sweep()
-            except Exception as error:
-                if dependency_is_away(error):
-                    log.warning("erasing proofs waits for a dependency: %s", error)
-                else:
-                    log.exception("erasing proofs failed, trying again")
-            rounds += 1
-            await asyncio.sleep(every_s)
+        turns = cycle(range(max(1, round(sweep_every_s / every_s))))
+
+        async def sweep_at_times() -> None:
+            if next(turns) == 0:
+                await self.sweep()
+
+        await in_rounds(self.erase_ended, sweep_at_times, every_s=every_s, what="erasing proofs", log=log)
 
     async def erase_if_ended(self, application: Application) -> None:
         """Erase at once where the application has ended; where the store is away, the worker does it later."""
