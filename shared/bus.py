@@ -29,10 +29,14 @@ PUBLISHED = Counter("consilium_events_published_total", "Messages acknowledged b
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024  # as the topics' max.message.bytes; a larger event could never leave the outbox
 
+Withdrawn = Callable[[Collection[str]], Awaitable[bool]]
+"""Whether one of these ids is that of a case which the service knows as withdrawn."""
+
 
 class Bus:
     """One service's connection to Kafka. `start` returns at once and connects in the background, again and again
     until it succeeds; `stop` lets handlers in flight finish within the grace time and leaves the rest unacknowledged.
+    `withdrawn`, where it is set, keeps messages about withdrawn cases out of the dead letters.
     """
 
     def __init__(self, settings: ServiceSettings, service: str) -> None:
@@ -44,6 +48,7 @@ class Bus:
         self._stopping = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
         self.connect_error = ""
+        self.withdrawn: Withdrawn | None = None
 
     def on(
         self,

@@ -8,6 +8,7 @@ raises. Its promises:
 - `PoisonMessage`, and any message that cannot be decoded, goes to `<topic>.<service>.dead` at once; any other
   error is tried again a bounded number of times with growing delay, then goes there too;
 - `NotNow`, and errors that say a dependency is away, are tried again for ever: that is nobody's poison;
+- a message about a case that the service knows as withdrawn is not kept among the dead letters (`Bus.withdrawn`);
 - a handler may see a message more than once (a crash, a rebalance) and must be idempotent by `Received.id`.
 """
 
@@ -25,7 +26,7 @@ from prometheus_client import Counter, Histogram
 
 from shared import dead_letters, log
 from shared.dead_letters import Record
-from shared.envelope import Undecodable, decode
+from shared.envelope import Message, Undecodable, decode
 from shared.errors import PoisonMessage, dependency_is_away
 from shared.events import Event, dead_topic
 from shared.settings import ServiceSettings
@@ -220,8 +221,14 @@ class Consumer:
         logger.error(
             "message put aside in %s: %s", topic, cause, extra={"partition": record.partition, "offset": record.offset}
         )
-        await self.bus.publish(dead_letters.letter(record, topic, cause, tries))
+        letter = dead_letters.letter(record, topic, cause, tries)
+        await self.bus.publish(letter)
         self._count("dead", 1)
+        # After it lies there, not before: a withdrawal that is not seen here yet will find the letter and purge it.
+        ids = dead_letters.ids_in(record)
+        if ids and self.bus.withdrawn is not None and await self.bus.withdrawn(ids):
+            logger.info("the message is about a withdrawn case, and is not kept")
+            await self.bus.publish(Message(letter.topic, letter.key, letter.partition, None, {}))
 
     def _retry(self, cause: str, error: BaseException) -> None:
         logger.info("%s: %s, trying again (%s)", self.progress.topic, cause, error)

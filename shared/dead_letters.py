@@ -7,6 +7,7 @@ number of tries, the original place and key, and the original headers byte for b
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.envelope import Message
 from shared.events import CONSUMES, dead_topic
+
+_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Record(Protocol):
@@ -50,6 +53,11 @@ class DeadLetter:
         """Whether the id `text` stands in the key or the body."""
         needle = text.encode()
         return needle in (self.key or b"") or needle in (self.value or b"")
+
+
+def ids_in(record: Record) -> set[str]:
+    """Every id (a UUID as text) that stands in a record's key or value, whatever else they are."""
+    return {found.decode() for raw in (record.key, record.value) if raw for found in _ID.findall(raw)}
 
 
 def letter(record: Record, topic: str, cause: str, tries: int) -> Message:

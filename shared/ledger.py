@@ -125,9 +125,10 @@ class _EventLedger(Generic[E]):
         if not batch:
             return 0
         missing = await self._missing({received.key for received in batch})
-        late = [received for received in batch if received.key in missing]
+        # A line may be there twice, since it is sent again to whoever has not answered: the last one counts.
+        late = {received.key: received for received in batch if received.key in missing}
         if late:
-            await self._apply(late)
+            await self._apply(list(late.values()))
         return len(late)
 
     def _line(self, record: Any) -> Received[E] | None:

@@ -50,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
     guard = Guard(verifier, members.state)
 
+    bus.withdrawn = projector.any_withdrawn
     handlers = Handlers(projector, erasures)
     ledger = Ledger(settings, projector.not_withdrawn, handlers.on_case_withdrawn)
     if settings.runs_worker:

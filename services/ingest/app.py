@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         room = RawRoom(blobs, keyring)
         proofs = SealedRoom(blobs, PROOFS, keyring)
         bus = Bus(settings, "ingest")
+        bus.withdrawn = withdrawals.any_withdrawn
         relay = Relay(mongo.db, bus)
         turnover = Turnover(bus, "ingest", settings.log_turnover_s)
         store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)

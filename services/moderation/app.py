@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bus = Bus(settings, "moderation")
     relay = Relay(mongo.db, bus)
     turnover = Turnover(bus, "moderation", settings.log_turnover_s)
+    bus.withdrawn = reviews.any_withdrawn
     erasures = Erasures(mongo, ModerationErased, bus.purge_dead_letters_of)
     handlers = Handlers(reviews, comments, members, Endings(mongo, reviews, comments, erasures))
     bus.on(CaseSubmitted, handlers.on_case_submitted)

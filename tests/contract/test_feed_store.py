@@ -287,6 +287,8 @@ async def test_a_withdrawal_leaves_nothing_in_any_build_and_tells_what_it_erased
         assert [one for one in documents["comments"].values() if one.get("case_id") == "c"] == []
         assert "other" in documents["cases"] or number == candidate
     assert await feed.told("c") == [(3, 6, 1)]
+    assert await feed.projector.any_withdrawn(["other", "c"])
+    assert not await feed.projector.any_withdrawn(["other", "never-heard-of"])
     await feed.handlers.on_case_withdrawn(batch)  # delivered again
     assert len(await feed.told("c")) == 1
     feed.letters.clear()

@@ -69,6 +69,8 @@ async def test_what_is_published_and_unknown_is_listed_and_ends_when_a_person_sa
     assert stub is not None
     assert (stub["state"], stub["author_id"]) == ("withdrawn", AUTHOR)
     assert (await ingest.call("GET", f"/cases/{lost}")).status_code == 410
+    assert await ingest.resources.withdrawals.any_withdrawn([known, lost])
+    assert not await ingest.resources.withdrawals.any_withdrawn([known, "never-heard-of"])
     receipt = await ingest.resources.receipts.of_case(lost)
     assert receipt is not None
     assert receipt.cause is WithdrawalCause.RECORD_LOST

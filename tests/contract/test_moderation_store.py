@@ -188,6 +188,9 @@ class TestEvents:
         assert await moderation.mongo.db["inbox"].count_documents({"_id": f"moderation:gone-{case_id}"}) == 1
         (told,) = await moderation.sent(ModerationErased, case_id)
         assert (told.case_id, told.cases) == (case_id, 1)
+        living, _ = await moderation.case(0)
+        assert await moderation.reviews.any_withdrawn([living, case_id])
+        assert not await moderation.reviews.any_withdrawn([living, "never-heard-of"])
 
     async def test_each_withdrawal_is_answered_also_of_a_case_that_was_never_seen(self, moderation: Moderation) -> None:
         case_id = str(uuid.uuid4())

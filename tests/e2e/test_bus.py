@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -250,6 +250,39 @@ async def test_letters_are_sent_back_as_they_were_and_purged_by_an_id(
         await until(put_aside)
     assert await dead_letters.purge("feed", kafka_client_options(feed), (case_id,)) == 1
     assert await letters_about(feed, case_id) == []
+
+
+async def test_what_fails_about_a_withdrawn_case_is_not_kept(feed: ServiceSettings, producer: AIOKafkaProducer) -> None:
+    """Withdrawn while the message was tried again and again: nobody would come to purge it any more."""
+    gone, kept, seen = str(uuid.uuid4()), str(uuid.uuid4()), list[str]()
+
+    async def handler(message: Received[CaseWithdrawn]) -> None:
+        if message.key in (gone, kept):
+            seen.append(message.key)
+            raise PoisonMessage("nobody can use it")
+
+    async def withdrawn_cases(ids: Collection[str]) -> bool:
+        return gone in ids
+
+    for case_id in (gone, kept):
+        await send(producer, withdrawn(case_id))
+        await send(producer, withdrawn(case_id), value=json.dumps({"case_id": case_id}).encode())
+    bus = Bus(feed, "feed")
+    bus.withdrawn = withdrawn_cases
+    bus.on(CaseWithdrawn, handler, group=f"feed-{uuid.uuid4()}")
+    await bus.start()
+    try:
+
+        async def both_lie_there() -> bool:
+            return len(await letters_about(feed, kept)) == 2 and gone in seen
+
+        async def forgotten() -> bool:
+            return await letters_about(feed, gone) == []
+
+        await until(both_lie_there)
+        await until(forgotten)
+    finally:
+        await bus.stop()
 
 
 async def test_a_letter_that_newer_news_has_overtaken_is_not_sent_back(

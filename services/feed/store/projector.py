@@ -75,6 +75,11 @@ class Projector:
             found |= asked - known
         return found
 
+    async def any_withdrawn(self, ids: Iterable[str]) -> bool:
+        """Whether one of these cases is known as withdrawn in every build that events go into."""
+        asked, pointer = set(ids), await self._builds.pointer()
+        return bool(pointer and pointer.written and asked - await self.not_withdrawn(asked))
+
     async def replay(self, topic: type[Event], batch: Sequence[Received[Any]], candidate: int) -> None:
         """Apply events of the past to a candidate only. Raises Superseded where it is not the candidate any more.
 

@@ -84,14 +84,17 @@ class UnknownCases:
     async def _read(self, topic: type[Event], take: Callable[[str, Any], None]) -> None:
         """Every readable record of a topic, oldest first in each partition; None for a tombstone."""
         consumer = AIOKafkaConsumer(
-            **kafka_client_options(self._settings), group_id=None, enable_auto_commit=False, fetch_max_wait_ms=100
+            **kafka_client_options(self._settings),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
         )
         await consumer.start()
         try:
             places = [TopicPartition(topic.topic, number) for number in range(PARTITIONS)]
             consumer.assign(places)
             ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-            await consumer.seek_to_beginning(*places)
             unfinished = {place for place in places if ends[place] > 0}
             while unfinished:
                 fetched = await consumer.getmany(*unfinished, timeout_ms=100, max_records=BATCH)

@@ -113,6 +113,11 @@ class Withdrawals:
         wanted = {"_id": {"$in": list(case_ids)}, "state": {"$ne": CaseState.WITHDRAWN.value}}
         return {found["_id"] async for found in self._cases.find(wanted, {"_id": 1})}
 
+    async def any_withdrawn(self, ids: Collection[str]) -> bool:
+        """Whether one of these cases is known here as withdrawn."""
+        wanted = {"_id": {"$in": list(ids)}, "state": CaseState.WITHDRAWN.value}
+        return await self._cases.find_one(wanted, {"_id": 1}) is not None
+
     async def by_ledger(self, lines: Sequence[Received[CaseWithdrawn]]) -> None:
         """Withdraw, in a database that came out of a backup, what was withdrawn since, as it was then.
 

@@ -109,6 +109,11 @@ class Reviews:
         wanted = {"_id": {"$in": list(case_ids)}, "state": {"$ne": ReviewState.WITHDRAWN.value}}
         return {found["_id"] async for found in self._reviews.find(wanted, {"_id": 1})}
 
+    async def any_withdrawn(self, ids: Iterable[str]) -> bool:
+        """Whether moderation knows one of these cases as withdrawn."""
+        wanted = {"_id": {"$in": list(ids)}, "state": ReviewState.WITHDRAWN.value}
+        return await self._reviews.find_one(wanted, {"_id": 1}) is not None
+
     async def moderator_gone(self, moderator_id: str) -> None:
         """Drop this member's first approvals that wait for a second moderator. May be repeated."""
         waiting = {"state": ReviewState.WAITING.value, "first_approved_by": moderator_id}
