@@ -344,6 +344,8 @@ async def test_factors_are_removed_with_a_letter_and_codes_go_with_the_last(
     await remove(someone, f"/me/factors/passkeys/{passkey['passkey_id']}")
     gone = await someone.call("DELETE", f"/me/factors/passkeys/{passkey['passkey_id']}")
     assert (gone.status_code, problem(gone)) == (404, "passkey-unknown")
+    gone = await someone.call("DELETE", "/me/factors/totp")
+    assert (gone.status_code, problem(gone)) == (404, "totp-unknown")
     shown = (await someone.call("GET", "/me/factors")).json()
     assert shown == {"totp_since": None, "passkeys": [], "recovery_codes_left": 0}
     assert (await someone.password()).status_code == 200

@@ -71,17 +71,15 @@ async def removed(
     caller: Principal,
     move: Callable[[Factors], Factors],
     factor: str,
-    there: bool = True,
 ) -> Removed:
     """Remove a factor, and whatever rests on it: other sessions end, this one is narrowed. Raises LAST_FACTOR."""
     try:
         left = await desk.factors.change(account.member_id, move)
     except LastFactor as error:
         raise LAST_FACTOR() from error
-    if there:
-        # Which of them the removed factor has opened is not known; a device that was lost may hold one.
-        await desk.sessions.end_all(account.member_id, but=caller.session_id)
-        await tell(desk, account.member_id, Letter.SECOND_FACTOR_REMOVED, factor)
+    # Which of them the removed factor has opened is not known; a device that was lost may hold one.
+    await desk.sessions.end_all(account.member_id, but=caller.session_id)
+    await tell(desk, account.member_id, Letter.SECOND_FACTOR_REMOVED, factor)
     session, token = await _taken_up(desk, caller), new_secret()
     proved = merged((), left.still_proved(session.amr))
     if not proved:

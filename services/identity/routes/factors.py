@@ -74,6 +74,15 @@ PASSKEY_UNKNOWN = ProblemKind(
         fr="Votre compte n'a pas de clé d'accès de cet identifiant. Relisez la liste.",
     ),
 )
+TOTP_UNKNOWN = ProblemKind(
+    "totp-unknown",
+    404,
+    Text(en="No authenticator app", fr="Pas d'application d'authentification"),
+    Text(
+        en="Your account has no authenticator app. Look at the list again.",
+        fr="Votre compte n'a pas d'application d'authentification. Relisez la liste.",
+    ),
+)
 NO_SECOND_FACTOR = ProblemKind(
     "no-second-factor",
     409,
@@ -191,10 +200,11 @@ def make_router(desk: Desk, guard: Guard) -> APIRouter:
     async def remove_totp(response: Response, caller: Strong) -> Removed:
         """Forget the authenticator app, and end all other sessions. Who decides about others keeps a last factor."""
         account = await _account(desk, caller)
-        there = (await desk.factors.of_member(account.member_id)).totp is not None
+        if (await desk.factors.of_member(account.member_id)).totp is None:
+            raise TOTP_UNKNOWN()
         needed = bool(account.roles & STAFF_ROLES)
         return await removed(
-            desk, response, account, caller, lambda factors: factors.without_totp(needed=needed), "totp", there
+            desk, response, account, caller, lambda factors: factors.without_totp(needed=needed), "totp"
         )
 
     @router.post("/passkeys/options")
