@@ -8,11 +8,12 @@ import pytest
 
 from deploy.local import Platform
 from services.identity.domain.directory import order_of
+from services.identity.domain.profile import Confirmation
 from services.identity.store import directory as directory_store
 from services.identity.store.directory import Directory
 from services.identity.store.profiles import Profiles
 from shared.events import Profession, Specialty
-from tests.identity_people import Village, befriend, open_village, slug, town
+from tests.identity_people import NOW, Village, befriend, open_village, slug, town
 
 pytestmark = pytest.mark.platform
 
@@ -219,12 +220,12 @@ async def test_only_peers_who_are_met_count(village: Village) -> None:
 
 
 async def test_a_confirmation_and_a_suspension_at_the_same_moment_count_nothing(village: Village) -> None:
-    owner = await village.person()
+    owner, profiles = await village.person(), Profiles(village.mongo, village.accounts, Directory(village.mongo.db))
     await owner.writes(skills=[{"code": "fertility"}])
-    for _ in range(5):
+    for _ in range(8):
         peer = await village.person()
-        path = f"/members/{owner.id}/skills/fertility/confirmation"
-        await asyncio.gather(peer.do("PUT", path), peer.suspended(), return_exceptions=True)
+        given = Confirmation(owner.id, "fertility", peer.id, NOW)
+        await asyncio.gather(profiles.confirm(given, lambda _: True), peer.suspended())
     assert (await owner.get("/me/profile"))["skills"][0]["confirmations"] == 0
 
 
