@@ -70,86 +70,92 @@ VERIFIED_ALREADY = ProblemKind(
         fr="Votre vérification n'a pas de terme : aucun justificatif n'est nécessaire.",
     ),
 )
-NO_APPLICATION = ProblemKind(
+
+
+def _refusal(slug: str, status: int, title: tuple[str, str], detail: tuple[str, str]) -> ProblemKind:
+    """A kind of problem; title and detail in English and French."""
+    return ProblemKind(slug, status, Text(en=title[0], fr=title[1]), Text(en=detail[0], fr=detail[1]))
+
+
+NO_APPLICATION = _refusal(
     "application-unknown",
     404,
-    Text(en="No such application", fr="Demande inconnue"),
-    Text(en="There is no application here, or none any more.", fr="Il n'y a pas, ou plus, de demande ici."),
+    ("No such application", "Demande inconnue"),
+    ("There is no application here, or none any more.", "Il n'y a pas, ou plus, de demande ici."),
 )
-DOCUMENT_UNKNOWN = ProblemKind(
+DOCUMENT_UNKNOWN = _refusal(
     "document-unknown",
     404,
-    Text(en="No such document", fr="Document inconnu"),
-    Text(
-        en="The application has no such document, or it has been erased.",
-        fr="La demande ne contient pas ce document, ou il a été effacé.",
+    ("No such document", "Document inconnu"),
+    (
+        "The application has no such document, or it has been erased.",
+        "La demande ne contient pas ce document, ou il a été effacé.",
     ),
 )
 _REFUSED: dict[type[ReviewRefused], ProblemKind] = {
     ApplicationUnknown: NO_APPLICATION,
     DocumentUnknown: DOCUMENT_UNKNOWN,
-    TooManyDocuments: ProblemKind(
+    TooManyDocuments: _refusal(
         "too-many-documents",
         409,
-        Text(en="Enough documents", fr="Assez de documents"),
-        Text(
-            en=f"An application takes {MAX_DOCUMENTS} documents. Wait for the review, or take it back and begin again.",
-            fr=f"Une demande comporte au plus {MAX_DOCUMENTS} documents. Attendez l'examen, ou retirez-la et "
-            "recommencez.",
+        ("Enough documents", "Assez de documents"),
+        (
+            f"An application takes {MAX_DOCUMENTS} documents. Wait for the review, or take it back and begin again.",
+            f"Une demande comporte au plus {MAX_DOCUMENTS} documents. Attendez l'examen, ou retirez-la et recommencez.",
         ),
     ),
-    UnderReview: ProblemKind(
+    UnderReview: _refusal(
         "under-review",
         409,
-        Text(en="Under review just now", fr="Examen en cours"),
-        Text(
-            en="A reviewer is looking at your documents now. Wait for the answer.",
-            fr="Vos documents sont en cours d'examen. Attendez la réponse.",
+        ("Under review just now", "Examen en cours"),
+        (
+            "A reviewer is looking at your documents now. Wait for the answer.",
+            "Vos documents sont en cours d'examen. Attendez la réponse.",
         ),
     ),
-    OwnApplication: ProblemKind(
+    OwnApplication: _refusal(
         "own-application",
         403,
-        Text(en="Your own application", fr="Votre propre demande"),
-        Text(en="Nobody reviews their own application.", fr="Personne n'examine sa propre demande."),
+        ("Your own application", "Votre propre demande"),
+        ("Nobody reviews their own application.", "Personne n'examine sa propre demande."),
     ),
-    ClaimedByAnother: ProblemKind(
+    ClaimedByAnother: _refusal(
         "claimed-by-another",
         409,
-        Text(en="Another reviewer has it", fr="Un autre examinateur l'a prise"),
-        Text(en="Take the next one from the queue.", fr="Prenez la suivante dans la file."),
+        ("Another reviewer has it", "Un autre examinateur l'a prise"),
+        ("Take the next one from the queue.", "Prenez la suivante dans la file."),
     ),
-    NotClaimed: ProblemKind(
+    NotClaimed: _refusal(
         "not-claimed",
         409,
-        Text(en="Take it first", fr="Prenez-la d'abord"),
-        Text(
-            en="You do not have this application (any more): claim it, then go on.",
-            fr="Vous n'avez pas, ou plus, cette demande : prenez-la, puis continuez.",
+        ("Take it first", "Prenez-la d'abord"),
+        (
+            "You do not have this application (any more): claim it, then go on.",
+            "Vous n'avez pas, ou plus, cette demande\u00a0: prenez-la, puis continuez.",
         ),
     ),
-    AlreadyDecided: ProblemKind(
+    AlreadyDecided: _refusal(
         "application-ended",
         409,
-        Text(en="This application has ended", fr="Cette demande est close"),
-        Text(
-            en="It was decided or taken back, and its documents are erased.",
-            fr="Elle a été tranchée ou retirée, et ses documents sont effacés.",
+        ("This application has ended", "Cette demande est close"),
+        (
+            "It was decided or taken back, and its documents are erased.",
+            "Elle a été tranchée ou retirée, et ses documents sont effacés.",
         ),
     ),
-    NotAllSeen: ProblemKind(
+    NotAllSeen: _refusal(
         "documents-not-seen",
         409,
-        Text(en="Not every document was opened", fr="Des documents n'ont pas été ouverts"),
-        Text(en="Open every document, then decide.", fr="Ouvrez chaque document, puis tranchez."),
+        ("Not every document was opened", "Des documents n'ont pas été ouverts"),
+        ("Open every document, then decide.", "Ouvrez chaque document, puis tranchez."),
     ),
-    EndImpossible: ProblemKind(
+    EndImpossible: _refusal(
         "end-impossible",
         422,
-        Text(en="This last day cannot be", fr="Cette date de fin est impossible"),
-        Text(
-            en="The last day must lie ahead, by 18 months at most.",
-            fr="La date de fin doit être à venir, dans 18 mois au plus.",
+        ("This last day cannot be", "Cette date de fin est impossible"),
+        (
+            "The last day must lie ahead, by 18 months at most.",
+            "La date de fin doit être à venir, dans 18 mois au plus.",
         ),
     ),
 }
