@@ -186,13 +186,10 @@ def merged(regions: Sequence[Region], *, shared_part: float = 0.5) -> list[Regio
             union = area(region.box) + area(other.box) - shared
             within = shared > 0.9 * area(region.box)
             if other.kind is region.kind and (shared > shared_part * union or within):
-                both = _joined([other, region])
-                if (
-                    region.kind is RegionKind.TEXT
-                    and not within
-                    and max(both.box[2:]) >= LINE_SHAPE * min(both.box[2:])
-                ):
-                    kept[index] = both
+                if region.kind is RegionKind.TEXT and not within:
+                    both = _joined([other, region])
+                    if max(both.box[2:]) >= LINE_SHAPE * min(both.box[2:]):
+                        kept[index] = both
                 break
         else:
             kept.append(region)

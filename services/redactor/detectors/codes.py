@@ -21,6 +21,8 @@ from shared.events import Region, RegionKind
 SIDE_PX = 1600
 """Longer side on which codes are sought: a code of 90 pixels in a picture of this size is still read."""
 
+LARGEST_GROWTH = 2.0
+
 BELIEVED_UNREAD = (zxingcpp.BarcodeFormat.Aztec, zxingcpp.BarcodeFormat.PDF417)
 """Kinds that are believed when their check sum fails. Not QR and Data Matrix: the grid of an ECG's paper is full of
 what could be one (87 on the four development ECGs, none of them a code), and spoilt QR codes have a searcher below."""
@@ -56,10 +58,13 @@ class Codes:
         self._lines = cv2.barcode.BarcodeDetector()
         self._squares = cv2.QRCodeDetectorAruco()
 
-    def detect(self, pixels: Pixels) -> list[Region]:
-        """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept."""
+    def detect(self, pixels: Pixels, *, largest_growth: float = LARGEST_GROWTH) -> list[Region]:
+        """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept.
+
+        `largest_growth`: small pictures are grown up to this, for their small codes.
+        """
         full = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
-        grey, factor = _at_side(full)
+        grey, factor = _at_side(full, largest_growth)
         # White on black is rare and takes a quarter more time: such prints are read at the second try.
         found = _read(grey, inverted=False)
         # It takes striped cloth and blinds for codes as well, up to the whole picture.
@@ -110,13 +115,13 @@ class Codes:
         return found
 
 
-def _at_side(grey: Pixels) -> tuple[Pixels, float]:
-    """The picture with its longer side at SIDE_PX, grown at most twice, and the factor. Halved first: that is cheap."""
+def _at_side(grey: Pixels, largest_growth: float) -> tuple[Pixels, float]:
+    """The picture with its longer side at SIDE_PX, as far as it may grow, and the factor. Halved first: cheap."""
     halvings = 1.0
     while max(grey.shape) >= 2 * SIDE_PX:
         grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         halvings /= 2
-    small, factor = scaled(grey, SIDE_PX, largest_growth=2.0)
+    small, factor = scaled(grey, SIDE_PX, largest_growth=largest_growth)
     return small, factor * halvings
 
 

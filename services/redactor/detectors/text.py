@@ -52,6 +52,9 @@ FAINT = 0.5
 """With words from the file's header to look for: lines at this part of the thresholds are read and compared."""
 
 
+NO_WORDS: frozenset[str] = frozenset()
+
+
 class Scale(NamedTuple):
     """The longer side, in pixels, on which text is sought: the picture's own between these two."""
 
@@ -87,52 +90,54 @@ class Text:
         self._reader = Reader(engine, mark)
         self._pixel, self._box, self._mark = pixel, box, mark
 
-    def detect(
-        self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = frozenset()
-    ) -> list[Region]:
+    def detect(self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = NO_WORDS) -> list[Region]:
         """Text regions, sought upright and lying. See `Finder`.
 
         `small_print`: whether lettering may be small and faint; None: told by the look. `words`: what the file's
         header says of the patient (see `pixels.header`): lines that hold one are never given back as a mark, and are
         found at lower thresholds.
         """
+        paper = looks_like_paper(pixels)
         if small_print is None:
-            small_print = looks_like_print(pixels)
+            small_print = paper or colourless(pixels)
         upright, lying = (PHOTO, PHOTO)
         if small_print:
-            upright, lying = (PAPER, PAPER) if looks_like_paper(pixels) else (FILM, FILM_LYING)
+            upright, lying = (PAPER, PAPER) if paper else (FILM, FILM_LYING)
         plain = single(pixels)
         shown = evened(plain) if small_print else plain
-        found = self._at_scale(pixels, shown, upright.side_px(pixels), 0, words)
-        found += self._at_scale(pixels, plain, lying.side_px(pixels), 1, words)
-        return self._without_marks(pixels, found, words)
+        found = self._at_scale(pixels, shown, upright.side_px(pixels), 0, paper, words)
+        found += self._at_scale(pixels, plain, lying.side_px(pixels), 1, paper, words)
+        return self._without_marks(pixels, found, paper, words)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
         """The same in one pass, upright and at this scale: for a second look.
 
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
-        threshold = self._box + (SECOND_DOUBT if looks_like_paper(pixels) else 0.0)
-        found = self._at_scale(pixels, single(pixels), side_px, 0, frozenset())
-        return self._without_marks(pixels, [region for region in found if region.score >= threshold], frozenset())
+        paper = looks_like_paper(pixels)
+        threshold = self._box + (SECOND_DOUBT if paper else 0.0)
+        found = self._at_scale(pixels, single(pixels), side_px, 0, paper)
+        return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
-    def _without_marks(self, pixels: Pixels, found: list[Region], words: frozenset[str]) -> list[Region]:
+    def _without_marks(
+        self, pixels: Pixels, found: list[Region], paper: bool, words: frozenset[str] = NO_WORDS
+    ) -> list[Region]:
         """The regions to paint. A mark stays only among marks: letters beside it are a technologist's initials, or
         it is the first letter of a name."""
         regions = merged(found)
         regions = [region for region in regions if not any(_seen_better(region, other) for other in regions)]
-        measures = not looks_like_paper(pixels)
-        stays = self._reader.marks(pixels, [region.box for region in regions], words, measures=measures)
+        stays = self._reader.marks(pixels, [region.box for region in regions], words, measures=not paper)
         marks = [region for region, mark in zip(regions, stays, strict=True) if mark]
         others = [region for region, mark in zip(regions, stays, strict=True) if not mark]
         return others + [mark for mark in marks if any(_beside(mark, other) for other in others)]
 
-    def _at_scale(self, pixels: Pixels, shown: Pixels, side_px: int, turn: int, words: frozenset[str]) -> list[Region]:
+    def _at_scale(
+        self, pixels: Pixels, shown: Pixels, side_px: int, turn: int, paper: bool, words: frozenset[str] = NO_WORDS
+    ) -> list[Region]:
         """Regions found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
         small = on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101))
         likely = self._network.run(to_tensor(turned(small, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
-        paper = looks_like_paper(pixels)
 
         regions = []
         for faint in (False, True) if words else (False,):
@@ -212,9 +217,14 @@ def _seen_better(region: Region, other: Region) -> bool:
 
 def looks_like_print(pixels: Pixels) -> bool:
     """Whether the picture is grey (a radiograph, a scan) or white paper: its lettering may be small and faint."""
+    return colourless(pixels) or looks_like_paper(pixels)
+
+
+def colourless(pixels: Pixels) -> bool:
+    """Whether the picture is grey, but for what compression and a few coloured words leave."""
     small = resized(pixels, (128, 128))
     spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
-    return bool(np.percentile(spread, 95) < 24) or looks_like_paper(pixels)
+    return bool(np.percentile(spread, 95) < 24)
 
 
 def looks_like_paper(pixels: Pixels) -> bool:
