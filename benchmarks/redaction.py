@@ -62,6 +62,8 @@ class Run:
 
     costs: dict[str, list[Cost]] = field(default_factory=dict)
     hits: dict[str, list[bool]] = field(default_factory=dict)
+    lettering: dict[str, list[bool]] = field(default_factory=dict)
+    """The same for lettering, picture by picture."""
 
     def median(self, picture: str, of: Callable[[Cost], float]) -> float:
         """Over the rounds."""
@@ -144,7 +146,10 @@ def _one(
             filled = mask_of([(x, y, w, h) for x, y, w, h in boxes], shape[1], shape[0])
             for truth in sample.truths:
                 if truth.kind in kinds and not truth.ignored:
-                    runs[name].hits.setdefault(truth.kind, []).append(is_covered(truth, filled))
+                    hit = is_covered(truth, filled)
+                    runs[name].hits.setdefault(truth.kind, []).append(hit)
+                    if truth.kind == "text":
+                        runs[name].lettering.setdefault(sample.name, []).append(hit)
 
 
 def _rows(runs: dict[str, Run]) -> list[Row]:
@@ -172,6 +177,19 @@ def _ratio(one: Run, *others: Run) -> list[float]:
 def _recall(run: Run, kind: str) -> float:
     hits = run.hits.get(kind, [])
     return sum(hits) / len(hits) if hits else 0.0
+
+
+def _each(runs: dict[str, Run]) -> Iterator[str]:
+    """Of each picture, what presidio, our text alone and our whole cost, and whose lettering is covered."""
+    names = [name for name in ("presidio", "text", "whole") if name in runs]
+    yield "| picture | " + " | ".join(f"{name}, CPU s | lettering" for name in names) + " |"
+    yield "|---" * (1 + 2 * len(names)) + "|"
+    for picture in next(iter(runs.values())).costs:
+        cells = [picture]
+        for name in names:
+            hits = runs[name].lettering.get(picture, [])
+            cells += [f"{runs[name].median(picture, lambda cost: cost.cpu):.2f}", f"{sum(hits)} of {len(hits)}"]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _stages(run: Run) -> list[Row]:
@@ -212,6 +230,8 @@ async def run(options: argparse.Namespace | None = None) -> Result:
         rows.append(Row(f"our whole, {LARGE_NAME}", large, "CPU s"))
         met.append(large < AIM_LARGE_S)
         rows += _stages(runs["whole"])
+    if options.each and runs:
+        print("\n".join(_each(runs)))
     count = len(next(iter(runs.values())).costs) if runs else 0
     notes += [f"{count} pictures as JPEG, {options.rounds} rounds; recall: four fifths of lettering, half of a face"]
     notes += ["in brackets: lowest and highest picture; of recall, the 95 % interval"]
@@ -227,6 +247,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--limit", type=int, default=24, help="of the folder, about so many, evenly taken (0: all)")
     options.add_argument("--scenes", type=int, default=7, help="synthetic pictures of each generator")
     options.add_argument("--rounds", type=int, default=3, help="how often each picture is measured")
+    options.add_argument("--each", action="store_true", help="print a table of the pictures as well")
     options.add_argument("--without", default="", metavar="NAMES", help=f"contenders to leave out: {', '.join(SAID)}")
     return options
 
