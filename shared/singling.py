@@ -34,7 +34,7 @@ class Part(StrEnum):
 
 PARTS: dict[Part, Text] = {
     Part.RARE: Text(en="a rare disease or event", fr="une maladie ou un événement rare"),
-    Part.KNOWN: Text(en="a profession or office that few hold", fr="une profession ou une fonction que peu exercent"),
+    Part.KNOWN: Text(en="a profession or office that few hold", fr="une profession ou une fonction que peu de personnes exercent"),
     Part.REPORTED: Text(en="an event that newspapers report", fr="un événement dont parlent les journaux"),
     Part.PLACE: Text(en="a place", fr="un lieu"),
     Part.REGION: Text(en="a region", fr="une région"),
@@ -45,7 +45,7 @@ PARTS: dict[Part, Text] = {
     Part.VERY_OLD: Text(en="an age above 89", fr="un âge supérieur à 89 ans"),
     Part.INFANT: Text(en="an age in months", fr="un âge en mois"),
     Part.AGE_BAND: Text(en="an age within five years", fr="un âge à cinq ans près"),
-    Part.UNCOMMON_SEX: Text(en="a sex that few have", fr="un sexe peu courant"),
+    Part.UNCOMMON_SEX: Text(en="a sex other than female or male", fr="un sexe autre que féminin ou masculin"),
 }
 UNKNOWN_PART = Text(en="something else", fr="un autre élément")
 

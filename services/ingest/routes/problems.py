@@ -118,7 +118,7 @@ TEXT_MAY_IDENTIFY = ProblemKind(
         "acknowledged_combinations.",
         fr="Les mots indiqués dans findings peuvent identifier le patient, un proche ou un soignant, et les éléments "
         "de combinations, pris ensemble, peuvent révéler qui est le patient. Dites-les de façon plus "
-        "générale\u00a0; ou, s'ils ne révèlent personne, renvoyez la demande en citant chaque mot dans "
+        "générale\u00a0; ou, s'ils ne permettent d'identifier personne, renvoyez la demande en citant chaque mot dans "
         "acknowledged_findings et le code de chaque combinaison dans acknowledged_combinations.",
     ),
 )
