@@ -1,9 +1,9 @@
 """How a service tells that nothing of a withdrawn case is left with it: once for each time it was asked, never lost.
 
 Collection `erasures`: what a transaction has erased of a case and nobody was told of yet. The transaction that erases
-notes it; once the dead letters are gone as well, the note becomes the event, in one more transaction through the
-outbox. A crash in between leaves the note, and the next look goes on from there. So the event says what was really
-erased, also where the work was done in two goes, and it is not sent before everything is gone.
+notes it; once Kafka has the tombstones that it wrote and the dead letters are gone as well, the note becomes the event,
+in one more transaction through the outbox. A crash in between leaves the note, and the next look goes on from there. So
+the event says what was really erased, also where the work was done in two goes, and is not sent before all is gone.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pymongo import UpdateOne
 
 from shared.errors import dependency_is_away
-from shared.events import Erased
+from shared.events import Erased, partition_for
 from shared.mongo import Document, Mongo, Session
 from shared.outbox import Outbox
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 ForgetLettersOf = Callable[[Mapping[str, Collection[str]]], Awaitable[dict[str, int]]]
 """Erases this service's dead letters of several cases (`Bus.purge_dead_letters_of`)."""
 AT_ONCE = 500
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,13 @@ class Erasures:
             await self._rows.bulk_write(writes, session=session)
 
     async def report(self) -> int:
-        """Erase the dead letters of what is noted, and tell of it; returns how many cases. May be repeated."""
+        """Erase the dead letters of what is noted, and tell of it; returns how many cases. May be repeated.
+
+        What has orders to the log waiting in the outbox is told later.
+        """
         noted = await self._rows.find({}, sort=[("noted_at", 1)], limit=AT_ONCE).to_list(None)
+        waiting = set(await self._mongo.db["outbox"].distinct("partition", {"value": None})) if noted else set()
+        noted = [row for row in noted if partition_for(row["_id"]) not in waiting]
         if not noted:
             return 0
         letters = await self._forget_letters({row["_id"]: (row["_id"], *row["picture_ids"]) for row in noted})
@@ -81,7 +86,7 @@ class Erasures:
         return told
 
     async def run(self) -> None:
-        """Report what a crash has left untold, until cancelled."""
+        """Report what waits, and what a crash has left untold, until cancelled."""
         while True:
             try:
                 await self.report()

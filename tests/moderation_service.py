@@ -56,8 +56,8 @@ class Moderation:
         self.members = Members(mongo.db, cache_s=0)
         self.letters_forgotten: list[tuple[str, ...]] = []
         self.comments = Comments(mongo, self.reviews)
-        erasures = Erasures(mongo, ModerationErased, self._forget)
-        endings = Endings(mongo, self.reviews, self.comments, erasures)
+        self.erasures = Erasures(mongo, ModerationErased, self._forget)
+        endings = Endings(mongo, self.reviews, self.comments, self.erasures)
         self.handlers = Handlers(self.reviews, self.comments, self.members, endings)
         settings = settings_of(platform, "moderation")
         self.blobs = Blobs(settings)
@@ -142,6 +142,11 @@ class Moderation:
         query = {"topic": event_type.topic, "key": key}
         rows = await self.mongo.db["outbox"].find(query).sort([("sequence", 1), ("at", 1)]).to_list(None)
         return [event_type.parse(row["value"]) if row["value"] else None for row in rows]
+
+    async def relayed(self) -> None:
+        """As after Kafka has acknowledged the tombstones that wait in the outbox."""
+        await self.mongo.db["outbox"].delete_many({"value": None})
+        await self.erasures.report()
 
     async def acts(self, case_id: str) -> list[str]:
         trail = await self.reviews.audit(case_id)

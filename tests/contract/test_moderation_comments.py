@@ -190,6 +190,7 @@ async def test_a_withdrawn_case_takes_its_comments_and_their_records_along(moder
     await moderation.tell(late)
     assert await moderation.mongo.db["comments"].count_documents({"case_id": case_id}) == 0
     assert (await moderation.sent(CommentRejected, rejected.comment_id))[-1] is None
+    await moderation.relayed()
     (told,) = await moderation.sent(ModerationErased, case_id)
     assert (told.cases, told.comments, told.letters) == (1, 2, 0)
 
