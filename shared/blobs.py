@@ -20,7 +20,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError
 
-from shared.errors import NotNow, PoisonMessage
+from shared.errors import NotNow, PoisonMessage, WrongSetting
 
 RAW = "cases-raw"
 REDACTED = "cases-redacted"
@@ -131,14 +131,19 @@ class Blobs:
             block=True,
             retries=urllib3.Retry(total=2, redirect=0, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
         )
-        self._client = Minio(
-            settings.s3_endpoint,
-            access_key=settings.s3_access_key,
-            secret_key=settings.s3_secret_key.get_secret_value(),
-            secure=settings.s3_secure,
-            region="us-east-1",  # given, so that the client need not ask for the bucket's location
-            http_client=self._http,
-        )
+        try:
+            self._client = Minio(
+                settings.s3_endpoint,
+                access_key=settings.s3_access_key,
+                secret_key=settings.s3_secret_key.get_secret_value(),
+                secure=settings.s3_secure,
+                region="us-east-1",  # given, so that the client need not ask for the bucket's location
+                http_client=self._http,
+            )
+        except ValueError as error:
+            raise WrongSetting(
+                "The address of the object store (…_S3_ENDPOINT) cannot be used: write host:port, without http://."
+            ) from error
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="blobs")
 
     def close(self) -> None:

@@ -18,11 +18,11 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo import ReadPreference
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import ConfigurationError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from shared.errors import NotNow, dependency_is_away
+from shared.errors import NotNow, WrongSetting, dependency_is_away
 
 logger = logging.getLogger(__name__)
 
@@ -61,19 +61,26 @@ class Mongo:
     """
 
     def __init__(self, uri: str, database: str, *, pool_size: int = 30, transaction_limit_s: float = 20.0) -> None:
-        self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
-            uri,
-            tz_aware=True,
-            w="majority",
-            readConcernLevel="majority",
-            retryWrites=True,
-            retryReads=True,
-            maxPoolSize=pool_size,
-            waitQueueTimeoutMS=5_000,
-            serverSelectionTimeoutMS=5_000,
-            connectTimeoutMS=3_000,
-            socketTimeoutMS=60_000,  # above the longest change-stream wait
-        )
+        """Raises WrongSetting for a connection string that is none."""
+        try:
+            self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+                uri,
+                tz_aware=True,
+                w="majority",
+                readConcernLevel="majority",
+                retryWrites=True,
+                retryReads=True,
+                maxPoolSize=pool_size,
+                waitQueueTimeoutMS=5_000,
+                serverSelectionTimeoutMS=5_000,
+                connectTimeoutMS=3_000,
+                socketTimeoutMS=60_000,  # above the longest change-stream wait
+            )
+        except (ConfigurationError, ValueError) as error:  # whose words may quote part of a password
+            raise WrongSetting(
+                "The connection string of MongoDB (…_MONGO_URI) cannot be used: it is "
+                "mongodb://USER:PASSWORD@HOST:PORT/?replicaSet=NAME, the password escaped as in any URL."
+            ) from error
         self.db: Database = self._client[database]
         self._transaction_limit_s = transaction_limit_s
 

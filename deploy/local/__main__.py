@@ -171,11 +171,16 @@ def _tell(addresses: dict[str, str], running: set[str]) -> None:
 
 
 def main(run: Callable[[], None] = cli) -> None:
-    """Run the command line; a PlatformError becomes its sentence on standard error and status 1."""
+    """Run the command line; a PlatformError, or a file that cannot be used, becomes a sentence and status 1."""
     try:
         run()
     except PlatformError as failure:
         typer.echo(str(failure), err=True)
+        sys.exit(1)
+    except OSError as failure:
+        if failure.filename is None:  # not about a file: nothing that a sentence of ours would explain
+            raise
+        typer.echo(f"{failure.filename}: {failure.strerror}.", err=True)
         sys.exit(1)
 
 

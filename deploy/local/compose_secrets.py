@@ -58,7 +58,12 @@ def main(
     mongo: Annotated[str, typer.Option(help="host:port of MongoDB, as the services see it.")] = MONGO,
 ) -> None:
     """Make the secrets of docker-compose.yml (or of an installation in Kubernetes)."""
-    typer.echo(f"{len(make(out, mongo))} secrets in {out}")
+    try:
+        made = make(out, mongo)
+    except OSError as error:
+        typer.echo(f"{error.filename}: {error.strerror}.", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{len(made)} secrets in {out}")
 
 
 if __name__ == "__main__":

@@ -97,4 +97,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    cli()
+    from deploy.local.__main__ import main
+
+    main(cli)

@@ -15,9 +15,9 @@ from services.feed.rebuild import Rebuild, Report
 from services.feed.settings import Settings
 from services.feed.store import Builds, Projector, Superseded
 from shared import log
-from shared.errors import dependency_is_away
+from shared.errors import WrongSetting, dependency_is_away
 from shared.mongo import Mongo
-from shared.settings import load
+from shared.settings import load, stop
 from shared.web import serve as serve_app
 
 GC_THRESHOLDS = (100_000, 20, 50)
@@ -34,7 +34,11 @@ cli = typer.Typer(
 def serve() -> None:
     """Serve the API and consume events, as ROLE says."""
     settings = load(Settings)
-    serve_app(create_app(settings), settings)
+    try:
+        app = create_app(settings)
+    except WrongSetting as error:
+        stop(str(error))
+    serve_app(app, settings)
 
 
 @cli.command()
@@ -56,6 +60,8 @@ def rebuild(
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         report = asyncio.run(_rebuild(settings, accept_differences))
+    except WrongSetting as error:
+        stop(str(error))
     except Superseded as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

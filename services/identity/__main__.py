@@ -249,6 +249,8 @@ def rotate_keys(
         stop(f"There is no file {path}. Name the file of signing keys; the service makes it at its first start.")
     except WrongSetting as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"{path} cannot be read: {error.strerror}.")
     begins = datetime.fromtimestamp(signs_from, UTC).isoformat(timespec="seconds")
     typer.echo(f"{path}: key {key_id} signs from {begins}.")
 

@@ -11,6 +11,7 @@ from services.moderation.domain import CaseUnknown
 from services.moderation.settings import Settings
 from services.moderation.store import AuditTrail, Reviews
 from shared import log, web
+from shared.errors import WrongSetting
 from shared.mongo import Mongo
 from shared.settings import load
 
@@ -24,7 +25,11 @@ def serve() -> None:
 
     settings = load(Settings)
     log.configure("moderation", settings.log_level, settings.log_format)
-    web.serve(create_app(settings), settings)
+    try:
+        app = create_app(settings)
+    except WrongSetting as error:
+        _stop(str(error))
+    web.serve(app, settings)
 
 
 @cli.command()
@@ -57,6 +62,8 @@ def _trail(case_id: str) -> AuditTrail:
         return asyncio.run(run())
     except CaseUnknown:
         _stop(f"There is no case '{case_id}' in moderation.")
+    except WrongSetting as error:
+        _stop(str(error))
     except PyMongoError as error:
         _stop(
             f"MongoDB does not serve us: {error}. Is it running, and are MODERATION_MONGO_URI's credentials right?", 3

@@ -43,6 +43,8 @@ def weights(
         weights_store.fetch(dest, say=typer.echo)
     except weights_store.WeightsMissing as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{dest} cannot be filled: {error.strerror}.")
 
 
 @app.command()
