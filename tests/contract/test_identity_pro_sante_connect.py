@@ -343,6 +343,19 @@ async def test_an_answer_that_was_changed_is_refused(psc: Psc, changes: dict[str
     assert await psc.house.status(member.member_id) is MemberStatus.UNVERIFIED
 
 
+async def test_a_browser_without_a_front_end_gets_a_page_at_the_end(psc: Psc) -> None:
+    member = await psc.house.member()
+    async with psc.client(member.member_id) as browser:
+        headers = {"accept": "text/html,*/*;q=0.8", "accept-language": "fr"}
+        back = await psc.begin(browser)
+        done, again = [await browser.get(back, headers=headers) for _ in range(2)]
+    assert (done.status_code, done.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<h1>Votre profession est vérifiée</h1>" in done.text
+    assert (again.status_code, again.headers["content-language"]) == (400, "fr")
+    assert "Cette connexion n&#x27;est pas en cours" in again.text
+    assert "default-src 'none'" in again.headers["content-security-policy"]
+
+
 async def test_a_sign_in_ends_after_ten_minutes(psc: Psc) -> None:
     member = await psc.house.member()
     async with psc.client(member.member_id) as browser:
