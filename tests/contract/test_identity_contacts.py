@@ -126,6 +126,24 @@ async def test_a_refused_request_reaches_the_other_again_after_a_while_without_a
     assert (await asker.get("/me/contacts", standing="asked"))["items"] == first
 
 
+async def test_a_tie_from_before_it_said_since_when_it_waits_is_as_old_as_it_says(village: Village) -> None:
+    asker, other, friend = [await village.person() for _ in range(3)]
+    await asker.do("PUT", f"/me/contacts/{other.id}")
+    await befriend(asker, friend)
+    await village.mongo.db["contacts"].update_many({"members": asker.id}, {"$unset": {"asked_at": ""}})
+    assert (await standing(asker, friend), await standing(other, asker)) == ("contact", "received"), "not prepared yet"
+    for _ in range(2):
+        await village.contacts.prepare()
+    (waiting,) = (await asker.get("/me/contacts", standing="asked"))["items"]
+    tie = await village.contacts.between(asker.id, other.id)
+    assert tie is not None
+    assert (waiting["member_id"], tie.asked_at) == (other.id, tie.at)
+    await other.do("DELETE", f"/me/contacts/{asker.id}")
+    await asker.do("DELETE", f"/me/contacts/{other.id}")
+    await village.contacts.prepare()
+    assert await standing(asker, other) is None, "what was taken back stays so"
+
+
 async def test_a_block_hides_and_says_nothing(village: Village) -> None:
     owner, other, place = await village.person(), await village.person(), town()
     await owner.writes(skills=[{"code": "fertility"}], place={"town": place})

@@ -18,7 +18,10 @@ from services.identity.routes.verifications import verification_routes
 from services.identity.store.directory import Directory
 from services.identity.store.kept_requests import KeptState
 from services.identity.store.profiles import Profiles
+from services.identity.store.verifications import CIVIL_NAME
 from shared.events import MemberStatus
+from shared.keyring import HeldKeys
+from shared.sealed import SealedField
 from tests.review_desk import ACCEPTED, Review, open_review, problem
 from tests.verification_house import NAME, VerificationHouse, new_number
 
@@ -84,6 +87,17 @@ async def test_every_family_name_on_record_is_kept_from_the_pseudonym(house: Ver
     await house.matching.verify(member, number, CivilName("Dupont", "Anne"))
     with pytest.raises(PseudonymTellsName):
         await house.verifications.rename(member.member_id, "Dr Moreau")
+
+
+async def test_a_name_that_was_sealed_before_other_names_were_kept_is_read(house: VerificationHouse) -> None:
+    account, _ = await house.verified()
+    old = await SealedField(HeldKeys([bytes(range(32))])).seal(
+        account.member_id, CIVIL_NAME, b'{"family": "Dupont-Moreau", "given": "Anne"}'
+    )
+    await house.mongo.db["verifications"].update_one({"_id": account.member_id}, {"$set": {CIVIL_NAME: old}})
+    assert await house.verifications.civil_name_of(account.member_id) == CivilName("Dupont-Moreau", "Anne")
+    with pytest.raises(PseudonymTellsName):
+        await house.verifications.rename(account.member_id, "Dr Moreau")
 
 
 async def test_a_verified_member_takes_another_pseudonym_but_not_their_name(house: VerificationHouse) -> None:

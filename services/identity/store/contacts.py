@@ -40,6 +40,8 @@ class Contacts:
         """Make the indexes; may be repeated."""
         await self._ties.create_index([("members", 1), ("state", 1)], name="members")
         await self._blocks.create_index("blocked", name="blocked")
+        # Ties from before `asked_at` was kept: `at` is the best that is known of since when they wait.
+        await self._ties.update_many({"asked_at": {"$exists": False}}, [{"$set": {"asked_at": "$at"}}])
 
     async def relation(self, owner_id: str, reader_id: str) -> Relation:
         """What the reader is to the owner."""
@@ -174,7 +176,8 @@ def _own(found: dict[str, Any], member_id: str) -> list[str]:
 
 def _tie(found: dict[str, Any]) -> Tie:
     first, second = found["members"]
-    return Tie((first, second), TieState(found["state"]), found["asked_by"], found["at"], found["asked_at"])
+    asked_at = found.get("asked_at", found["at"])  # None is another thing: see `Tie`
+    return Tie((first, second), TieState(found["state"]), found["asked_by"], found["at"], asked_at)
 
 
 def _open_requests(member_id: str) -> Document:

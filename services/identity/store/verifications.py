@@ -168,7 +168,8 @@ class Verifications:
         if not found or CIVIL_NAME not in found:
             return None
         plain = json.loads(await self._sealed.open(member_id, CIVIL_NAME, found[CIVIL_NAME]))
-        return CivilName(plain["family"], plain["given"], tuple(plain["on_record"]))
+        # Names from before other names were kept have none.
+        return CivilName(plain["family"], plain["given"], tuple(plain.get("on_record", ())))
 
     async def civil_name(self, member_id: str) -> str | None:
         """The same as one text, given name first."""
