@@ -61,7 +61,7 @@ def demo(
         story.say(f"The logs are in {data_dir / 'logs'}.")
         status = 1
     finally:
-        if platform is not None:
+        if platform is not None and data_dir.is_dir():  # else nothing was started
             with story.step("demo", "stops what it started"):
                 platform.stop()
     raise typer.Exit(status)
