@@ -91,10 +91,15 @@ def test_a_restored_database_shows_nothing_that_was_withdrawn_since(
     stack.wait_ready(service)
 
 
+def names_of(stack: Platform, bucket: str, case_id: str) -> list[str]:
+    listed = stack.admin_s3().list_objects(bucket, prefix=f"{case_id}/", recursive=True)
+    return [one.object_name or "" for one in listed]
+
+
 def objects_of(stack: Platform, bucket: str, case_id: str) -> dict[str, bytes]:
+    """With their bytes: only while nobody erases them."""
     store = stack.admin_s3()
-    found = [one.object_name or "" for one in store.list_objects(bucket, prefix=f"{case_id}/", recursive=True)]
-    return {name: store.get_object(bucket, name).data for name in found}
+    return {name: store.get_object(bucket, name).data for name in names_of(stack, bucket, case_id)}
 
 
 def test_ingest_withdraws_again_what_an_old_backup_brings_back(
@@ -109,7 +114,7 @@ def test_ingest_withdraws_again_what_an_old_backup_brings_back(
 
     author.withdraw(case_id)
     wait_until("the withdrawal has arrived", lambda: author.read(case_id) is None)
-    wait_until("the objects to go", lambda: not any(objects_of(stack, bucket, case_id) for bucket in buckets))
+    wait_until("the objects to go", lambda: not any(names_of(stack, bucket, case_id) for bucket in buckets))
     stack.stop_service("ingest")
     put_back(stack, "ingest", backup)
     for bucket, objects in buckets.items():
@@ -123,7 +128,7 @@ def test_ingest_withdraws_again_what_an_old_backup_brings_back(
     assert {answer.status_code for answer in heard} <= {410, 502, 503}
     assert heard[-1].status_code == httpx.codes.GONE
     # The redactor is told again, and so erases what came back with its bucket; the receipt gets new reports.
-    wait_until("what came back to be erased", lambda: not any(objects_of(stack, name, case_id) for name in buckets))
+    wait_until("what came back to be erased", lambda: not any(names_of(stack, name, case_id) for name in buckets))
 
     def reported() -> bool:
         with database(stack, "ingest") as db:
