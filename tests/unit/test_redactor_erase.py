@@ -134,11 +134,6 @@ def test_what_lies_beside_the_paint_is_shown(form: str) -> None:
     assert first.frames[0].renditions[0].data != second.frames[0].renditions[0].data
 
 
-ALARMS = 0.04
-"""The part of the outputs in which compression may wake a false alarm, such as a strip of cloth beside the paint: it
-moves scores by some hundredths, and some stand that close to their threshold."""
-
-
 @dataclass(frozen=True)
 class Again:
     """One output, searched again. What was reported as residual is not counted: a person looks at that picture."""
@@ -177,7 +172,7 @@ def outputs_pass(scenes: list[mixed.Scene]) -> None:
     results = [again(scene) for scene in scenes]
     assert not [said for result in results for said in result.seen], "seen in the output, and nobody was told"
     alarms = [said for result in results for said in result.alarms]
-    assert sum(bool(result.alarms) for result in results) <= ALARMS * len(scenes), alarms
+    assert not alarms, "seen in the output, by the very look that should have painted it"
     assert np.mean([hit for result in results for hit in result.covered]) >= 0.97, "of what was planted"
 
 

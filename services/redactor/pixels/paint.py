@@ -42,8 +42,19 @@ def paint(pixels: Pixels, boxes: Iterable[Box]) -> Pixels:
     return painted
 
 
-def encode(painted: Pixels) -> tuple[Encoded, ...]:
-    """Full size, large and small, each made from the painted full picture, never from the original."""
+def full_size(painted: Pixels) -> bytes:
+    """The file of the full size."""
+    return _jpeg(painted, QUALITY[RenditionSize.FULL])
+
+
+def as_seen(full: bytes) -> Pixels:
+    """The pixels that whoever opens such a file sees: compression has moved each by a few levels."""
+    return np.asarray(simplejpeg.decode_jpeg(full, "RGB"), np.uint8)
+
+
+def encode(painted: Pixels, full: bytes | None = None) -> tuple[Encoded, ...]:
+    """Full size (`full`, where that is made already), large and small, each made from the painted full picture, never
+    from the original."""
     sizes = []
     for size, longest in LONGEST_SIDE_PX.items():
         height, width = painted.shape[:2]
@@ -52,7 +63,7 @@ def encode(painted: Pixels) -> tuple[Encoded, ...]:
             factor = longest / max(height, width)
             target = max(1, round(width * factor)), max(1, round(height * factor))
             shown = resized(painted, target)
-        data = _jpeg(shown, QUALITY[size])
+        data = full if full and size is RenditionSize.FULL else _jpeg(shown, QUALITY[size])
         digest = hashlib.sha256(data).hexdigest()
         sizes.append(Encoded(size, data, width=shown.shape[1], height=shown.shape[0], sha256=digest))
     return tuple(sizes)

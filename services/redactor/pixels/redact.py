@@ -12,7 +12,7 @@ from services.redactor.inference import Engine, EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.frames import DeepFrame, FlatFrame
 from services.redactor.pixels.looks import look_again, uncovered
-from services.redactor.pixels.paint import Encoded, encode, paint
+from services.redactor.pixels.paint import Encoded, as_seen, encode, full_size, paint
 from services.redactor.pixels.search import SMALL_PRINT, Search
 from services.redactor.pixels.watch import Watch
 from services.redactor.weights import require
@@ -158,7 +158,10 @@ class Redactor:
         for _ in range(LOOKS_AGAIN):
             painted = _painted(frame, regions, clinical)
             watch.lap("paint")
-            residual = self.look_again(painted, regions, order.kind, clinical)
+            full = full_size(painted)
+            watch.lap("encode")
+            # What leaves is searched, and as it leaves: compression wakes what is just too faint to be seen before it.
+            residual = self.look_again(as_seen(full), regions, order.kind, clinical)
             watch.lap("look_again")
             if order.given is not None or not residual:
                 break
@@ -166,7 +169,8 @@ class Redactor:
         else:
             # The last look's findings are painted as well, and reported: nobody has looked after them.
             painted = _painted(frame, regions, clinical)
-        renditions = encode(painted)
+            full = full_size(painted)
+        renditions = encode(painted, full)
         watch.lap("encode")
         return RedactedFrame(
             index=index,
