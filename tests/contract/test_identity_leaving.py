@@ -108,7 +108,7 @@ async def test_the_archive_holds_everything_about_oneself_and_no_secret(village:
         "README.txt", "accounts.json", "profiles.json", "confirmations_owner.json", "confirmations_by.json",
         "blocks.json", "sessions.json", "tickets.json", "factors.json", "verifications.json",
         "verification_requests.json", "credential_applications.json", "mails.json", "mails_once.json",
-        "returning_members.json", "contacts.json",
+        "contacts.json",
     }  # fmt: skip
     assert files["accounts.json"]["email"] == member.account.email
     assert files["profiles.json"]["place"]["town"] == "Bordeaux"

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +20,7 @@ from services.identity.domain.verification import Method, Number
 from services.identity.registries.pro_sante_connect import ProSanteConnect
 from services.identity.routes.verifications_psc import psc_routes
 from services.identity.store.psc_logins import LOGIN_S, PscLogins
+from services.identity.store.returns import NUMBERS
 from shared.errors import WrongSetting
 from shared.events import MemberStatus, Profession
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, REALM, Claims, OidcProvider, professional
@@ -130,6 +131,16 @@ async def test_the_number_is_the_same_as_the_registrys(psc: Psc) -> None:
     await psc.house.verified(number)
     answer = await psc.through((await psc.house.member()).member_id)
     assert (answer.status_code, problem(answer)) == (409, "number-in-use")
+
+
+async def test_who_proves_to_be_the_holder_is_told_that_a_person_looks_first(psc: Psc) -> None:
+    numbers, place = psc.house.mongo.db[NUMBERS], await psc.house.verifications.place_of(Number("rpps", "99900000003"))
+    await numbers.insert_one({"_id": place, "forget_at": datetime.now(UTC) + timedelta(days=1)})
+    member = await psc.house.member()
+    answer = await psc.through(member.member_id)
+    await numbers.delete_one({"_id": place})
+    assert (answer.status_code, problem(answer)) == (409, "review-first")
+    assert await psc.house.verifications.is_returning(member.member_id)
 
 
 async def test_a_card_does_not_verify_a_pseudonym_that_tells_its_name(psc: Psc) -> None:

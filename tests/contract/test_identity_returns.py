@@ -22,6 +22,8 @@ from tests.verification_house import NAME, VerificationHouse, new_number
 
 pytestmark = pytest.mark.platform
 KEPT = timedelta(days=100)
+_OWN = ("accounts", "verification_requests")
+"""What an archive has of everybody, with ids and times of their own."""
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ async def test_a_number_of_somebody_who_left_suspended_goes_to_a_reviewer(review
     gone, number = await left(house, "insults")
     member, reviewer = await house.member(), await review.reviewer()
     answer = await asked(house, member, number, language)
-    assert (answer.status_code, problem(answer)) == (409, "review-first")
+    assert (answer.status_code, problem(answer)) == (409, "number-in-use")
     assert ("justificatif" in answer.json()["detail"]) == (language == "fr")
     for told in ("suspen", "insults", gone.member_id):
         assert told not in answer.text, "the answer goes to whoever typed the number"
@@ -92,6 +94,46 @@ async def test_a_number_of_somebody_who_left_suspended_goes_to_a_reviewer(review
     assert ["returning" in str(record["detail"]) for record in records if record["act"] == "accepted"] == [True]
     answer = await asked(house, member, number)
     assert (answer.status_code, answer.json()["method"]) == (200, "registry")
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+async def test_whoever_types_a_number_cannot_tell_a_sanction_from_a_number_in_use(
+    review: Review, language: str
+) -> None:
+    """Numbers are public: answer, letter, own data and what is written have to be the same for either."""
+    house = review.house
+    _, barred = await left(house, "insults")
+    _, taken = await house.verified()
+    heard, told, seen = [], [], []
+    for number in (barred, taken):
+        member = await house.member()
+        answer = await asked(house, member, number, language)
+        heard.append((answer.status_code, {n: v for n, v in answer.json().items() if n != "request_id"}))
+        assert await house.mongo.db[RETURNING].count_documents({"_id": member.member_id}) == 1, (
+            "as much work for either"
+        )
+        seen.append([found async for found in departures(house).held(member.member_id) if found[0] not in _OWN])
+        told.append(await house.verifications.is_returning(member.member_id))
+        waits = await house.member()
+        await house.matching.keep(waits, number, NAME)
+        house.now += timedelta(minutes=6)
+        assert await house.watch.try_kept() == 1
+        assert house.letters.sent.pop() == (waits.member_id, Letter.PROOF_WANTED, {})
+    assert heard[0] == heard[1]
+    assert seen[0] == seen[1]
+    assert RETURNING not in dict(seen[0])
+    assert told == [True, False], "only a reviewer can tell"
+    assert ("administrateurs" in heard[0][1]["detail"]) == (language == "fr")
+
+
+async def test_a_number_in_use_hides_no_number_that_wants_a_look(review: Review) -> None:
+    house = review.house
+    _, barred = await left(house, "insults")
+    _, taken = await house.verified()
+    member = await house.member()
+    for number in (taken, barred, taken):
+        await asked(house, member, number)
+    assert await house.verifications.is_returning(member.member_id)
 
 
 async def test_nothing_is_kept_but_a_place_and_a_date(review: Review) -> None:

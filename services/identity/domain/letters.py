@@ -44,7 +44,8 @@ class Letter(StrEnum):
     PSEUDONYM_TELLS_NAME = "pseudonym_tells_name"
     """A verification that the member waits for cannot be completed under the present pseudonym."""
     PROOF_WANTED = "proof_wanted"
-    """A registry that was away has confirmed the member, and yet a person is to look at a proof first."""
+    """A registry that was away has confirmed the member, and yet the number does not verify them: it is another
+    account's, or a person is to look at a proof first. One letter for both, so that it tells neither."""
     LEAVING_ASKED = "leaving_asked"
     """Facts: leaves_on (ISO date)."""
     CONSENT_EXPIRING = "consent_expiring"
@@ -355,13 +356,17 @@ LETTERS: Mapping[Letter, Mapping[Language, Words]] = {
         "fr": Words(
             "Votre vérification demande un justificatif",
             "Vous aviez demandé une vérification pendant que le répertoire ne répondait pas. Il a répondu depuis, mais "
-            "une personne doit examiner votre demande. Déposez un justificatif de votre profession\u00a0: carte, "
-            "diplôme ou attestation.",
+            "ce numéro ne suffit pas à vous vérifier\u00a0: un autre compte a peut-être été vérifié avec lui, ou une "
+            "personne doit d'abord l'examiner. Déposez un justificatif de votre profession\u00a0: carte, diplôme ou "
+            "attestation. Si vous pensez que quelqu'un d'autre utilise votre numéro ou votre nom, écrivez aux "
+            "administrateurs.",
         ),
         "en": Words(
             "Your verification needs a proof",
-            "You asked to be verified while the registry did not answer. It has answered since, but a person has to "
-            "look at your request. Hand in a proof of your profession: a card, a diploma or a certificate.",
+            "You asked to be verified while the registry did not answer. It has answered since, but this number "
+            "does not verify you by itself: another account may have been verified with it, or a person has to look "
+            "at it first. Hand in a proof of your profession: a card, a diploma or a certificate. If you believe that "
+            "somebody else uses your number or your name, write to the administrators.",
         ),
     },
     Letter.CONSENT_EXPIRING: {

@@ -44,6 +44,8 @@ COUNTRIES: Final = {"rpps": "FR", "npi": "US"}
 _REFUSED: Final = (NotMatched, NumberTaken, AnotherPerson, PseudonymTellsName, ReviewFirst, MoveRefused, AccountUnknown)
 _LETTERS: Final[Mapping[type[Exception], Letter]] = {
     PseudonymTellsName: Letter.PSEUDONYM_TELLS_NAME,
+    # In the same words: see NUMBER_IN_USE of the routes.
+    NumberTaken: Letter.PROOF_WANTED,
     ReviewFirst: Letter.PROOF_WANTED,
 }
 

@@ -80,12 +80,16 @@ NO_MATCH = ProblemKind(
 NUMBER_IN_USE = ProblemKind(
     "number-in-use",
     409,
-    Text(en="This number is in use", fr="Ce numéro est déjà utilisé"),
+    # Also the answer to a number that a reviewer has to look at first (`ReviewFirst`), in the same words: whoever typed
+    # a colleague's public number would else learn that the colleague was suspended.
+    Text(en="This number does not verify you by itself", fr="Ce numéro ne suffit pas à vous vérifier"),
     Text(
-        en="Another account was verified with this number. If it is not yours, write to the administrators: somebody "
-        "may have used your name.",
-        fr="Un autre compte a été vérifié avec ce numéro. Si ce n'est pas le vôtre, écrivez aux administrateurs : "
-        "quelqu'un a peut-être usurpé votre nom.",
+        en="Another account may have been verified with it, or a person has to look at it first. Hand in a proof "
+        "(POST /verifications/documents): a reviewer decides. If you believe that somebody else uses your number or "
+        "your name, write to the administrators.",
+        fr="Un autre compte a peut-être été vérifié avec ce numéro, ou une personne doit d'abord l'examiner. Déposez "
+        "un justificatif (POST /verifications/documents)\u00a0: un examinateur décidera. Si vous pensez que quelqu'un "
+        "d'autre utilise votre numéro ou votre nom, écrivez aux administrateurs.",
     ),
 )
 VERIFIED_AS_ANOTHER = ProblemKind(
@@ -110,17 +114,6 @@ PSEUDONYM_TELLS_NAME = ProblemKind(
         fr="Un pseudonyme ne doit pas contenir le nom de qui le porte\u00a0: il accompagne tout ce que vous écrivez, "
         "et votre nom reste dans votre compte. Choisissez-en un autre (PUT /me/pseudonym), puis redemandez la "
         "vérification. Vous pouvez montrer votre nom dans votre profil, à qui vous voulez.",
-    ),
-)
-REVIEW_FIRST = ProblemKind(
-    "review-first",
-    409,
-    Text(en="A person has to look at this first", fr="Une personne doit d'abord examiner votre demande"),
-    Text(
-        en="This number does not verify you by itself. Hand in a proof (POST /verifications/documents): a reviewer "
-        "decides.",
-        fr="Ce numéro ne suffit pas à vous vérifier. Déposez un justificatif (POST /verifications/documents)\u00a0: un "
-        "examinateur décidera.",
     ),
 )
 REGISTRY_AWAY = ProblemKind(
@@ -269,12 +262,10 @@ def verification_routes(desk: VerificationDesk, guard: Guard) -> APIRouter:
         except NotMatched as error:
             # The remark on the check digit comes from the number alone, not from the registry.
             raise NO_MATCH(warnings=list(number.warnings)) from error
-        except NumberTaken as error:
+        except (NumberTaken, ReviewFirst) as error:
             raise NUMBER_IN_USE() from error
         except AnotherPerson as error:
             raise VERIFIED_AS_ANOTHER() from error
-        except ReviewFirst as error:
-            raise REVIEW_FIRST() from error
         except PseudonymTellsName as error:
             raise PSEUDONYM_TELLS_NAME() from error
         except MoveRefused as error:

@@ -28,7 +28,6 @@ from services.identity.routes.page import page, paragraph
 from services.identity.routes.verifications import (
     NUMBER_IN_USE,
     PSEUDONYM_TELLS_NAME,
-    REVIEW_FIRST,
     VERIFIED_AS_ANOTHER,
     VerificationDesk,
     VerificationView,
@@ -79,6 +78,18 @@ NOT_A_PROFESSIONAL = ProblemKind(
         "a proof.",
         fr="Pro Santé Connect vous connaît, mais n'indique aucune profession de santé qui participe ici. Si vous en "
         "exercez une, déposez un justificatif.",
+    ),
+)
+REVIEW_FIRST = ProblemKind(
+    "review-first",
+    409,
+    # Said here only, where whose number it is has been proved: see NUMBER_IN_USE.
+    Text(en="A person has to look at this first", fr="Une personne doit d'abord examiner votre demande"),
+    Text(
+        en="This number does not verify you by itself. Hand in a proof (POST /verifications/documents): a reviewer "
+        "decides.",
+        fr="Ce numéro ne suffit pas à vous vérifier. Déposez un justificatif (POST /verifications/documents)\u00a0: un "
+        "examinateur décidera.",
     ),
 )
 PSC_NOT_OFFERED = ProblemKind(

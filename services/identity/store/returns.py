@@ -10,10 +10,12 @@ from typing import Final
 
 from services.identity.domain.account import REGISTRY_INACTIVE, Account
 from shared.events import MemberStatus
-from shared.mongo import Database, Session
+from shared.mongo import Database, Document, Session
 
 NUMBERS: Final = "barred_numbers"
 RETURNING: Final = "returning_members"
+TAKEN_KEPT = timedelta(days=1)
+"""How long it is noted that a member gave a number of another account. Nobody reads it: see `note`."""
 
 
 class Returns:
@@ -46,11 +48,18 @@ class Returns:
         return await self._returning.find_one(looked, {"_id": 1}, session=session) is None
 
     async def note(self, member_id: str, place: str, now: datetime) -> None:
-        """The member has given such a number, and nobody has looked yet."""
+        """The member has given a number that does not verify them: one of these, or one that is another account's.
+
+        Written in either case, so that the answer takes as long, and known to reviewers only: who typed a colleague's
+        number is to learn nothing of the colleague.
+        """
         barred = await self._numbers.find_one({"_id": place})
         if barred is not None:
-            fresh = {"place": place, "asked_at": now, "cleared_at": None, "forget_at": barred["forget_at"]}
-            await self._returning.replace_one({"_id": member_id}, fresh, upsert=True)
+            looked = {"place": place, "asked_at": now, "cleared_at": None, "forget_at": barred["forget_at"]}
+            change: Document = {"$set": looked}
+        else:
+            change = {"$set": {"asked_at": now}, "$setOnInsert": {"forget_at": now + TAKEN_KEPT}}
+        await self._returning.update_one({"_id": member_id}, change, upsert=True)
 
     async def clear(self, member_id: str, now: datetime, session: Session) -> None:
         """A reviewer has accepted the member: the number may verify them."""
@@ -58,4 +67,4 @@ class Returns:
 
     async def is_returning(self, member_id: str) -> bool:
         """Whether the member has given such a number."""
-        return await self._returning.find_one({"_id": member_id}, {"_id": 1}) is not None
+        return await self._returning.find_one({"_id": member_id, "place": {"$type": "string"}}, {"_id": 1}) is not None

@@ -97,8 +97,9 @@ class Verifications:
             before = await self._kept.find_one({"_id": member_id}, session=session)
             if number is not None:
                 await self._same_person(before, document, name)
+                look_first = await self._returns.wants_a_look(document["number_place"], member_id, session)
                 await self._make_room(document["number_place"], member_id, session)
-                if await self._returns.wants_a_look(document["number_place"], member_id, session):
+                if look_first:
                     raise ReviewFirst
             elif verification.method is Method.DOCUMENTS:
                 await self._returns.clear(member_id, verification.confirmed_at, session)
@@ -116,7 +117,7 @@ class Verifications:
             return await self._mongo.transaction(write)
         except DuplicateKeyError as error:
             raise NumberTaken from error
-        except ReviewFirst:
+        except (NumberTaken, ReviewFirst):  # with as many steps for either: see `Returns.note`
             await self._returns.note(member_id, document["number_place"], verification.confirmed_at)
             raise
 
