@@ -118,6 +118,10 @@ Disallow: /
 		reverse_proxy {patients} {{
 			lb_try_duration 2s
 			lb_try_interval 100ms
+			@away status 500 502 503 504
+			handle_response @away {{
+				error 503
+			}}
 		}}
 	}}
 
@@ -139,10 +143,21 @@ Disallow: /
 """
 
 _ERROR = """\
-	handle_errors {from_statuses} {{
+	handle_errors {from_statuses} {{{page}
 		header Content-Type application/problem+json
 		respond `{problem}` {status}
 	}}"""
+
+# A patient gets a page, not a document for programs.
+_PAGE = """
+		@page path /consent/* /withdrawal /withdrawal/*
+		handle @page {{
+			header Content-Type "text/html; charset=utf-8"
+			header Content-Security-Policy "default-src 'none'; style-src 'unsafe-inline'"
+			header Cache-Control no-store
+			respond `{html}` 503
+		}}"""
+AWAY = Path(__file__).with_name("away.html")
 
 # slug, statuses that lead here, status told, title, detail in English and French
 _PROBLEMS = (
@@ -164,5 +179,6 @@ def _error_pages() -> str:
     for slug, from_statuses, status, title, detail in _PROBLEMS:
         problem = {"type": f"urn:consilium:problem:{slug}", "title": title, "status": status, "detail": detail}
         text = json.dumps(problem, ensure_ascii=False)
-        pages.append(_ERROR.format(from_statuses=from_statuses, problem=text, status=status))
+        page = _PAGE.format(html=AWAY.read_text().rstrip()) if status == 503 else ""
+        pages.append(_ERROR.format(from_statuses=from_statuses, problem=text, status=status, page=page))
     return "\n".join(pages)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import parts
+from deploy.local.gateway import AWAY as AWAY_PAGE
 from deploy.local.ports import free_ports, listening
 from deploy.local.processes import TooLate, wait_until
 from tests.manifests import BASE
@@ -23,7 +24,7 @@ AWAY = "feed"  # nothing listens behind this one
 class _Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = f"{self.path} for {self.headers.get('X-Forwarded-For')}".encode()
-        self.send_response(200)
+        self.send_response(503 if self.path.endswith("away") else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -136,3 +137,10 @@ def test_a_service_that_is_away_is_a_problem_without_its_address(gateway: int) -
     assert (status, kind) == (503, "application/problem+json")
     assert "urn:consilium:problem:service-away" in body
     assert "127.0.0.1" not in body
+
+
+@pytest.mark.parametrize("path", ["/withdrawal/away", "/consent/away", "/withdrawal?away"])
+def test_a_patient_gets_a_page_where_the_service_cannot_answer(gateway: int, path: str) -> None:
+    status, kind, body = ask(gateway, path)
+    assert (status, kind.partition(";")[0]) == (503, "text/html")
+    assert body.strip() == AWAY_PAGE.read_text().strip()

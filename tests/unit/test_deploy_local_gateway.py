@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.gateway import AWAY as AWAY_PAGE
 from deploy.local.gateway import PUBLIC, Gateway
 from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import Processes
@@ -19,7 +20,7 @@ AWAY = "feed"  # nothing listens behind this one
 class Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.path.encode()
-        self.send_response(200)
+        self.send_response(503 if self.path.endswith("away") else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -116,3 +117,10 @@ def test_without_a_web_client_a_page_in_both_languages_shows_the_doors(gateway: 
     assert all(f"/api/{service}/docs" in body for service in PUBLIC)
     assert "Verified health professionals" in body
     assert "Des professionnels de santé vérifiés" in body
+
+
+@pytest.mark.parametrize("path", ["/withdrawal/away", "/consent/away", "/withdrawal?away"])
+def test_a_patient_gets_a_page_where_the_service_cannot_answer(gateway: int, path: str) -> None:
+    status, kind, body = get(gateway, path)
+    assert (status, kind.partition(";")[0]) == (503, "text/html")
+    assert body.strip() == AWAY_PAGE.read_text().strip()
