@@ -97,6 +97,19 @@ async def test_a_letter_with_a_key_goes_once_even_when_it_is_asked_for_at_the_sa
 
 
 @pytest.mark.platform
+async def test_notes_that_name_no_member_go_when_the_service_starts(platform: Platform) -> None:
+    mongo = Mongo(platform.service_env("identity")["IDENTITY_MONGO_URI"], "identity")
+    mails, notes = Mails(mongo, SealedField(HeldKeys([b"k" * 32]))), mongo.db["mails_once"]
+    member_id, old, new = (str(uuid.uuid4()) for _ in range(3))
+    assert await mails.enqueue(member_id, Letter.PROOF_ENDING, once=new)
+    await notes.insert_one({"_id": old, "letter": "proof_ending", "at": datetime.now(UTC)})
+    await mails.prepare()
+    assert [each["_id"] async for each in notes.find({"_id": {"$in": [old, new]}})] == [new]
+    await mongo.db["mails"].delete_many({"member_id": member_id})
+    mongo.close()
+
+
+@pytest.mark.platform
 async def test_a_letter_belongs_to_its_transaction_and_lies_sealed(platform: Platform) -> None:
     mongo = Mongo(platform.service_env("identity")["IDENTITY_MONGO_URI"], "identity")
     mails = Mails(mongo, SealedField(HeldKeys([b"k" * 32])))
@@ -213,7 +226,7 @@ async def test_what_is_refused_for_good_ends_and_what_is_refused_for_now_waits(
     assert len(keeps.got) == 1
 
 
-async def test_a_letter_that_is_refused_for_good_is_tried_once_and_counted(
+async def test_a_letter_that_is_refused_for_good_is_tried_once_and_what_an_operator_can_mend_waits(
     catcher: tuple[Keeps, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     keeps, port = catcher
@@ -230,22 +243,38 @@ async def test_a_letter_that_is_refused_for_good_is_tried_once_and_counted(
         of = {"letter": Letter.ACCOUNT_VERIFIED.value, "outcome": outcome}
         return REGISTRY.get_sample_value("consilium_mails_total", of) or 0.0
 
-    for command, says, outcome in (
-        ("DATA", "554 5.6.0 a.martin@a.example: no", "refused"),
-        ("MAIL", "550 5.7.1 c@c.example: no", "sender_refused"),
-    ):
-        keeps.says, keeps.asked, before = {command: says}, 0, ended(outcome)
-        await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
-        for _ in range(3):
-            await postman.deliver_one()
-            clock[0] += timedelta(hours=1)
-        assert (keeps.asked, ended(outcome) - before, mails.waiting) == (1, 1, [])
+    keeps.says, before = {"DATA": "554 5.6.0 a.martin@a.example: no"}, ended("refused")
+    await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
+    for _ in range(3):
+        await postman.deliver_one()
+        clock[0] += timedelta(hours=1)
+    assert (keeps.asked, ended("refused") - before, mails.waiting) == (1, 1, [])
     keeps.says, keeps.asked = {"DATA": "451 later"}, 0
     await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
     for _ in range(3):
         await postman.deliver_one()
         clock[0] += timedelta(hours=1)
     assert (keeps.asked, len(mails.waiting)) == (3, 1)
+
+    def refusals() -> float:
+        return REGISTRY.get_sample_value("consilium_mails_sender_refused_total") or 0.0
+
+    keeps.says, keeps.asked, tries = {"MAIL": "550 5.7.1 c@c.example: no"}, 0, refusals()
+    for _ in range(3):  # a wrong setting of ours loses no letter
+        await postman.deliver_one()
+        clock[0] += timedelta(hours=1)
+    assert (keeps.asked, refusals() - tries, len(mails.waiting)) == (3, 3, 1)
+    louder = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert ["IDENTITY_MAIL_FROM" in record.getMessage() for record in louder] == [True] * 3
+    keeps.says = {}
+    await postman.deliver_one()
+    assert (len(keeps.got), mails.waiting) == (1, [])
+    keeps.says, late = {"MAIL": "550 5.7.1 c@c.example: no"}, ended("late")
+    await mails.enqueue(account.member_id, Letter.ACCOUNT_VERIFIED)
+    for _ in range(2):
+        await postman.deliver_one()
+        clock[0] += timedelta(days=7, seconds=1)
+    assert (ended("late") - late, mails.waiting) == (1, [])
     said = " ".join(str(record.__dict__) for record in caplog.records if record.name == "mail")
     assert "554" in said
     assert "martin" not in said

@@ -55,6 +55,8 @@ class Mails:
     async def prepare(self) -> None:
         """Make the indexes; may be repeated."""
         await self._mails.create_index("due_at", name="due")
+        # Notes from before they named their member: no leaving would erase them. A letter may go a second time for it.
+        await self._once.delete_many({"member_id": {"$exists": False}})
         await self._once.create_index("member_id", name="member")
         await self._once.create_index("at", expireAfterSeconds=ONCE_DAYS * 86_400, name="forget")
 

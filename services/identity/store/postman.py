@@ -19,9 +19,12 @@ from shared.rounds import in_rounds
 
 log = logging.getLogger("mail")
 
-# How letters end: `refused` is an address that takes none, `sender_refused` a server that does not let us write as
-# IDENTITY_MAIL_FROM (every letter is lost until that is mended), `late` one whose link had expired before it could go.
+# How letters end: `refused` is an address that takes none, `late` a letter that was worth nothing any more before it
+# could go.
 LETTERS_ENDED = Counter("consilium_mails_total", "Letters by kind and how they ended", ["letter", "outcome"])
+# The mail server does not let us write as IDENTITY_MAIL_FROM: no letter goes until that is mended, and after a week at
+# most (`USEFUL`) letters that waited are lost.
+SENDER_REFUSED = Counter("consilium_mails_sender_refused_total", "Tries at which our own address was refused")
 
 FIRST_DELAY_S = 2.0
 MAX_DELAY_S = 600.0
@@ -36,12 +39,13 @@ class MailRefused(Exception):
     """The mail server will never take this letter (no such address). The message names no address."""
 
 
-class SenderRefused(MailRefused):
-    """The mail server will never take a letter from the address that we write as."""
-
-
 class MailAway(NotNow):
     """The mail server cannot be reached, or does not want to work for us now."""
+
+
+class SenderRefused(MailAway):
+    """The mail server takes no letter from the address that we write as. No letter's fault: an operator mends it, and
+    the letters go then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +123,16 @@ class Postman:
         except FactMissing as error:  # our own mistake: no later try would know better
             log.error("a letter cannot be written: %s", error, extra=about)
             return await self._end(mail, "broken")
-        except SenderRefused as refusal:
-            log.error("a letter was refused: %s; see IDENTITY_MAIL_FROM", refusal, extra=about)
-            return await self._end(mail, "sender_refused")
         except MailRefused as refusal:
             log.warning("a letter was refused: %s", refusal, extra=about)
             return await self._end(mail, "refused")
         except MailAway as away:
             delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** min(mail.tries - 1, 20))
-            log.warning("a letter has to wait %.0f s for the mail server: %s", delay_s, away, extra=about)
+            if isinstance(away, SenderRefused):
+                SENDER_REFUSED.inc()
+                log.error("no letter goes until IDENTITY_MAIL_FROM is mended: %s", away, extra=about)
+            else:
+                log.warning("a letter has to wait %.0f s for the mail server: %s", delay_s, away, extra=about)
             await self._outbox.later(mail.mail_id, delay_s)
             return False
         log.info("a letter was sent", extra=about)

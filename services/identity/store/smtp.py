@@ -67,8 +67,9 @@ class SmtpServer:
 async def _hand_over(server: SMTP, message: EmailMessage) -> None:
     """The mail transaction itself, on a connection that stands: what is refused here is this letter (RFC 5321, 4.2.1).
 
-    5xx is for good, 4xx (greylisting, a full box) for now. A server's words may quote the address: codes are passed on.
-    Raises MailRefused, MailAway, and whatever aiosmtplib raises of the connection.
+    5xx is for good, 4xx (greylisting, a full box) for now; 5xx to our own address is a fault of our settings. The
+    words of a server may quote the address: codes are passed on. Raises MailRefused, MailAway (SenderRefused is one),
+    and whatever aiosmtplib raises of the connection.
     """
     try:
         await server.send_message(message)
@@ -85,6 +86,8 @@ async def _hand_over(server: SMTP, message: EmailMessage) -> None:
         raise MailRefused("the address cannot be written in an envelope") from None
 
 
-def _refusal(what: str, code: int, for_good: type[MailRefused] = MailRefused) -> MailRefused | MailAway:
+def _refusal(
+    what: str, code: int, for_good: type[MailRefused] | type[SenderRefused] = MailRefused
+) -> MailRefused | MailAway:
     kind = for_good if 500 <= code < 600 and code not in _OURS else MailAway
     return kind(f"{what} is refused ({code or 'no code'})")
