@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deploy.local import Platform
+from services.identity.domain.account import Account
 from services.identity.domain.directory import order_of
 from services.identity.domain.profile import Confirmation
 from services.identity.store import directory as directory_store
 from services.identity.store.directory import Directory
 from services.identity.store.profiles import Profiles
 from shared.events import Profession, Specialty
+from shared.mongo import Session
 from tests.identity_people import NOW, Village, befriend, open_village, slug, town
 
 pytestmark = pytest.mark.platform
@@ -216,6 +218,56 @@ async def test_only_peers_who_are_met_count(village: Village) -> None:
     assert await counted() == (1, 1, 1)
     await peer.do("DELETE", "/me/deletion")
     assert await counted() == (2, 2, 2)
+    assert await profiles.recount() == 0
+
+
+async def test_an_entry_that_cannot_be_written_holds_up_no_other(
+    village: Village, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = Directory(village.mongo.db)
+    profiles = Profiles(village.mongo, village.accounts, directory)
+    owners, peer, place = [await village.person() for _ in range(3)], await village.person(), town()
+    for owner in owners:
+        await owner.writes(skills=[{"code": "fertility"}], place={"town": place})
+        await peer.do("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
+    await peer.suspended()
+    follow, broken = directory.follow, {owners[0].id}
+
+    async def one_fails(account: Account, session: Session) -> None:
+        if account.member_id in broken:
+            raise ValueError("what an older service wrote")
+        await follow(account, session)
+
+    monkeypatch.setattr(directory, "follow", one_fails)
+
+    async def counted() -> list[int]:
+        cards = (await owners[1].get("/directory", town=place))["items"]
+        found = {card["member_id"]: card["skills"][0]["confirmations"] for card in cards}
+        return [found[owner.id] for owner in owners]
+
+    assert await profiles.recount() == 2
+    assert await counted() == [1, 0, 0]
+    assert [record.__dict__["member_id"] for record in caplog.records if record.name == "identity"] == [owners[0].id]
+    broken.clear()
+    assert await profiles.recount() == 1
+    assert await counted() == [0, 0, 0]
+
+
+async def test_confirmations_from_before_they_could_idle_count_as_those_of_today(village: Village) -> None:
+    profiles = Profiles(village.mongo, village.accounts, Directory(village.mongo.db))
+    owner, suspended, met = [await village.person() for _ in range(3)]
+    await owner.writes(skills=[{"code": "fertility"}])
+    for peer in (suspended, met):
+        await peer.do("PUT", f"/members/{owner.id}/skills/fertility/confirmation")
+    await suspended.suspended()
+    gone = {"_id": uuid.uuid4().hex, "owner": owner.id, "skill": "fertility", "by": uuid.uuid4().hex, "at": NOW}
+    await village.mongo.db["confirmations"].insert_one(gone)
+    await village.mongo.db["confirmations"].update_many({"owner": owner.id}, {"$unset": {"idle": ""}})
+    await profiles.recount()
+    await profiles.prepare()
+    assert (await met.get(f"/members/{owner.id}"))["skills"][0]["confirmations"] == 1
+    assert await profiles.recount() == 1
+    await profiles.prepare()
     assert await profiles.recount() == 0
 
 

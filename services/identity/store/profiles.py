@@ -9,6 +9,7 @@ from services.identity.domain.account import AccountUnknown
 from services.identity.domain.profile import Confirmation, Part, Profile, Visibility, is_peer
 from services.identity.store.accounts import Accounts
 from services.identity.store.directory import RECOUNT, Directory, kept, profile_of
+from shared.errors import dependency_is_away
 from shared.mongo import Mongo, Session
 from shared.rounds import in_rounds
 
@@ -35,6 +36,9 @@ class Profiles:
         await self._confirmations.create_index("owner", name="owner")
         await self._confirmations.create_index("by", name="by")
         await self._profiles.create_index(RECOUNT, name=RECOUNT, partialFilterExpression={RECOUNT: True})
+        # Confirmations from before they said whether they count: as their peers are met or not, now.
+        for peer_id in await self._confirmations.distinct("by", {"idle": {"$exists": False}}):
+            await self._mongo.transaction(partial(self._count_by, peer_id))
 
     async def of(self, member_id: str) -> Profile | None:
         """The member's profile, None where they have written none."""
@@ -127,11 +131,23 @@ class Profiles:
         await in_rounds(self.recount, every_s=2.0, what="counting confirmations", log=log)
 
     async def recount(self) -> int:
-        """Write the entries anew of those whose confirmations count no more or again; returns how many."""
-        marked = await self._profiles.find({RECOUNT: True}, {"_id": 1}).to_list(None)
-        for found in marked:
-            await self._mongo.transaction(partial(self._recount, found["_id"]))
-        return len(marked)
+        """Write the entries anew of those whose confirmations count no more or again; returns how many.
+
+        One that fails holds up no other, and is tried again at the next round.
+        """
+        done = 0
+        for found in await self._profiles.find({RECOUNT: True}, {"_id": 1}).to_list(None):
+            try:
+                await self._mongo.transaction(partial(self._recount, found["_id"]))
+                done += 1
+            except Exception as error:
+                about = {"member_id": found["_id"]}
+                why = not dependency_is_away(error)
+                log.warning("confirmations are counted later: %s", error, extra=about, exc_info=why)
+        return done
+
+    async def _count_by(self, peer_id: str, session: Session) -> None:
+        await self._directory.count_by(peer_id, is_peer(await self._accounts.hold(peer_id, session)), session)
 
     async def _recount(self, member_id: str, session: Session) -> None:
         await self._profiles.update_one({"_id": member_id}, {"$unset": {RECOUNT: ""}}, session=session)
