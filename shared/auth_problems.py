@@ -64,8 +64,8 @@ SECOND_FACTOR_NEEDED = ProblemKind(
     Text(
         en="Whoever decides about others signs in with two factors. Add an authenticator app or a passkey to your "
         "account, then sign in with it.",
-        fr="Qui décide pour d'autres se connecte avec deux facteurs. Ajoutez à votre compte une application "
-        "d'authentification ou une clé d'accès, puis connectez-vous avec elle.",
+        fr="Les personnes dont les décisions concernent d'autres membres se connectent avec deux facteurs. Ajoutez à "
+        "votre compte une application d'authentification ou une clé d'accès, puis connectez-vous avec elle.",
     ),
 )
 SIGN_IN_AGAIN = ProblemKind(

@@ -30,8 +30,8 @@ LAST_FACTOR = ProblemKind(
     Text(
         en="Whoever decides about others signs in with two factors. Add another passkey or an authenticator app first, "
         "then remove this one.",
-        fr="Qui décide pour d'autres se connecte avec deux facteurs. Ajoutez d'abord une autre clé d'accès ou une "
-        "application d'authentification, puis retirez celle-ci.",
+        fr="Les personnes dont les décisions concernent d'autres membres se connectent avec deux facteurs. Ajoutez "
+        "d'abord une autre clé d'accès ou une application d'authentification, puis retirez ce facteur.",
     ),
 )
 
