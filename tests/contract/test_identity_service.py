@@ -266,7 +266,7 @@ async def test_the_service_is_ready_and_tells_why(address: str) -> None:
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
         answer = await client.get("/readyz")
         assert answer.status_code == 200
-        assert set(answer.json()["checks"]) == {"mongo", "keys", "kafka", "outbox"}
+        assert set(answer.json()["checks"]) == {"mongo", "keys", "ledger", "kafka", "outbox"}
         text = (await client.get("/metrics")).text
         assert "consilium_sign_ins_total" in text
         assert "consilium_http_request_seconds_bucket" in text
