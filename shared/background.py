@@ -42,20 +42,20 @@ async def background(
     returned: the bus, the relay, and `work`. `beside`: in every process, from the start.
     """
     preparing = asyncio.create_task(prepare_when_possible(*prepare), name="prepare")
-    tasks = [preparing, *(asyncio.create_task(_told(one)) for one in beside)]
+    tasks = [preparing, *(asyncio.create_task(told(one)) for one in beside)]
     add_check(app, "mongo", lambda: mongo.ready(preparing))
 
     async def all_work() -> None:
         if after is not None:
             await after()
         await bus.start()
-        await asyncio.gather(*(_told(one) for one in (relay.run, *work)))
+        await asyncio.gather(*(told(one) for one in (relay.run, *work)))
 
     try:
         if settings.runs_worker:
             add_check(app, "kafka", bus.check)
             add_check(app, "outbox", relay.check)
-            tasks.append(asyncio.create_task(_told(all_work)))
+            tasks.append(asyncio.create_task(told(all_work)))
         yield
     finally:
         await bus.stop()  # before the relay lets its lease go: nothing it handed over is sent after that
@@ -64,7 +64,7 @@ async def background(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _told(work: Work) -> None:
+async def told(work: Work) -> None:
     """Nobody awaits such work while the service runs: an end by a fault would be silent."""
     try:
         await work()

@@ -15,6 +15,7 @@ from services.feed.settings import Settings
 from services.feed.store import Builds, Members, Pages, Projector, Superseded
 from shared import log
 from shared.auth import Guard, TokenVerifier
+from shared.background import told
 from shared.blobs import Blobs
 from shared.bus import Bus
 from shared.erasures import Erasures
@@ -68,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await asyncio.sleep(5.0)
             else:
                 break
-        await asyncio.gather(relay.run(), erasures.run(), turnover.run())
+        await asyncio.gather(*(told(one) for one in (relay.run, erasures.run, turnover.run)))
 
     async def apply_ledger() -> None:
         await prepare_when_possible(erasures.prepare)

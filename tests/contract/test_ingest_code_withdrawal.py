@@ -12,6 +12,8 @@ import pytest
 from deploy.local import Platform
 from services.ingest.domain.withdrawal import REPORTED, Step
 from services.ingest.domain.withdrawal_code import code_from
+from services.ingest.store import Receipts
+from services.ingest.store.receipts import ASK_AT_ONCE
 from shared.blobs import RAW, REDACTED, TEXTS
 from shared.bus import Received
 from shared.events import (
@@ -26,7 +28,8 @@ from shared.events import (
     RedactorErased,
     WithdrawalCause,
 )
-from tests.ingest_service import COLLEAGUE, IngestService, ingest_service, tokens_of
+from tests.ingest_service import COLLEAGUE, IngestService, ingest_service, picture_bytes, tokens_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.platform
 UNKNOWN = code_from(b"\x07" * 12)
@@ -193,7 +196,7 @@ async def test_a_receipt_says_what_was_seen_to_be_gone_and_nothing_else(ingest: 
     begun = (await ingest.http.get(address)).json()
     assert (begun["cause"], begun["complete"], begun["confirmed"]) == ("patient", False, {})
 
-    await ingest.eraser(receipts=ingest.resources.receipts).purge_all()
+    await ingest.eraser().purge_all()
     at = datetime.now(UTC)
     assert await ingest.resources.receipts.confirm_all(at) == 0
     part = (await ingest.http.get(address)).json()
@@ -283,6 +286,87 @@ async def test_a_receipt_from_before_there_were_reports_is_completed(ingest: Ing
     (asked,) = [one for one in await ingest.events(case_id) if isinstance(one, CaseWithdrawn)]
     assert asked.cause is WithdrawalCause.PATIENT
     assert len(asked.picture_ids) == 1
+
+
+async def test_however_many_are_due_only_some_are_asked_in_a_round(
+    ingest: IngestService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade: every receipt that was closed before there were reports is open again at one moment."""
+    db, at = ingest.mongo.db, datetime.now(UTC).replace(microsecond=0)
+    await db["withdrawals"].update_many({}, {"$unset": {"open": ""}})
+    ended = [f"old-{number}" for number in range(ASK_AT_ONCE + 7)]
+    await db["cases"].insert_many(
+        [{"_id": one, "state": "withdrawn", "version": 2, "picture_ids": [], "author_id": "a"} for one in ended]
+    )
+    told = {"cause": "patient", "withdrawn_at": at, "open": True}
+    seen = {step: at for step in Step if step not in REPORTED}
+    await db["withdrawals"].insert_many([{"_id": one, "receipt_id": one, **told, "confirmed": seen} for one in ended])
+
+    async def asked() -> int:
+        return await db["outbox"].count_documents({"topic": CaseWithdrawn.topic, "key": {"$in": ended}})
+
+    receipts, transactions = ingest.resources.receipts, 0
+    await receipts.confirm_all(at)
+    assert await asked() == ASK_AT_ONCE
+    await receipts.confirm_all(at)
+    assert await asked() == len(ended), "who waits longest comes first: nobody is asked twice, and nobody forgotten"
+
+    async def counted(*_: object) -> None:
+        nonlocal transactions
+        transactions += 1
+
+    monkeypatch.setattr(ingest.mongo, "transaction", counted)
+    await receipts.confirm_all(at)
+    assert transactions == 0, "nobody is due"
+    await db["cases"].delete_many({"_id": {"$in": ended}})
+    await db["withdrawals"].delete_many({"_id": {"$in": ended}})
+
+
+async def test_a_withdrawal_is_erased_however_long_receipts_take(ingest: IngestService) -> None:
+    case_id, code = await signed_case(ingest)
+    await by_api(ingest, code)
+    await ingest.room.store(case_id, "came-back", picture_bytes(), "image/jpeg")
+
+    class Slow(Receipts):
+        began = asyncio.Event()
+
+        async def confirm_all(self, now: datetime) -> int:
+            self.began.set()
+            await asyncio.Event().wait()
+            return 0
+
+    slow = Slow(ingest.mongo, ingest.blobs)
+    at_work = asyncio.create_task(ingest.eraser(receipts=slow, retry_s=0.05).run())
+    await slow.began.wait()
+    await ingest.mongo.db["cases"].update_one({"_id": case_id}, {"$set": {"purge_pending": True}})
+
+    async def erased() -> bool:
+        stub = await ingest.mongo.db["cases"].find_one({"_id": case_id})
+        return stub is not None and "purge_pending" not in stub and not await objects(ingest, case_id)
+
+    try:
+        await until(erased)
+    finally:
+        at_work.cancel()
+        await asyncio.gather(at_work, return_exceptions=True)
+
+
+async def test_codes_from_before_codes_had_an_end_get_one(ingest: IngestService) -> None:
+    (ended, code), (lives, other) = await signed_case(ingest), await signed_case(ingest)
+    await by_api(ingest, code)
+    codes = ingest.mongo.db["withdrawal_codes"]
+
+    async def ends(case_id: str) -> list[datetime | None]:
+        return [one.get("erase_after") async for one in codes.find({"case_id": case_id})]
+
+    (once,) = await ends(ended)
+    assert once is not None
+    await codes.update_many({"case_id": ended}, {"$unset": {"erase_after": ""}})
+    for _ in range(2):
+        await ingest.resources.consents.prepare()
+        assert await ends(ended) == [once]
+    assert await ends(lives) == [None]
+    assert (await by_api(ingest, other)).json()["again"] is False
 
 
 async def test_an_approval_at_the_same_moment_loses(ingest: IngestService) -> None:

@@ -249,6 +249,22 @@ async def test_while_the_pictures_change_a_person_is_told_to_ask(ingest: IngestS
         assert (answer.status_code, "nothing to sign now" in answer.text) == (409, True)
 
 
+@pytest.mark.parametrize(("language", "words"), [("fr", "Mettre fin à un consentement"), ("en", "End a consent")])
+async def test_who_may_have_signed_already_finds_the_way_out(ingest: IngestService, language: str, words: str) -> None:
+    _, token = await link(ingest)
+    assert (await ingest.sign(token)).status_code == 201
+    _, closed = await link(ingest)
+    await ingest.http.post(f"/consent/{closed}/refusal")
+    receipt = await ingest.http.post("/consent/receipt", data={"code": "nothing", "language": language})
+    pages = [await ingest.http.get(f"/consent/{one}?language={language}") for one in (token, closed, "x" * 43)]
+    assert [page.status_code for page in (*pages, receipt)] == [409, 409, 404, 404]
+    for page in (*pages, receipt):
+        (further,) = [each for each in Read(page.text).all("a") if "withdrawal" in (each["href"] or "")]
+        assert further["href"] == f"/withdrawal?language={language}"
+        assert words in page.text
+    assert (await ingest.http.get(f"/withdrawal?language={language}")).status_code == 200
+
+
 async def test_the_form_to_read_has_no_code_yet(ingest: IngestService) -> None:
     _, token = await link(ingest, language="fr")
     answer = await ingest.http.get(f"/consent/{token}/form?language=fr")

@@ -2,9 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -13,7 +15,7 @@ from deploy.local import Platform
 from services.ingest.store import UnknownCases
 from shared.blobs import RAW
 from shared.envelope import Message, message_of, tombstone_of
-from shared.events import CaseApproved, CaseSubmitted, CaseUploaded, CaseWithdrawn, CommentAdded, WithdrawalCause
+from shared.events import CaseApproved, CaseSubmitted, CaseUploaded, CaseWithdrawn, CommentAdded, Event, WithdrawalCause
 from tests.feed_histories import approval, comment, picture
 from tests.ingest_service import AUTHOR, IngestService, ingest_service
 
@@ -77,3 +79,31 @@ async def test_what_is_published_and_unknown_is_listed_and_ends_when_a_person_sa
     await ingest.eraser().purge_all()
     assert await ingest.blobs.list_prefix(RAW, f"{lost}/") == []
     assert (await ingest.case(known))["state"] == "published"
+
+
+async def test_what_is_read_is_not_kept_unless_it_is_of_an_unknown_case(ingest: IngestService) -> None:
+    """The whole platform goes by: all cases as members read them, and all that members have written."""
+    known, lost, other = await ingest.published_case(), "lost", "lost-as-well"
+    held: dict[type[Event], int] = {}
+
+    class Passing(UnknownCases):
+        async def _read(self, topic: type[Event], take: Callable[[str, Any], None]) -> None:
+            passed = []
+            for number in range(50):
+                case_id = [known, lost][number % 2] if topic is CommentAdded else known
+                event = comment(f"c-{number}", case_id) if topic is CommentAdded else approval(case_id, number + 1)
+                take(event.key, event)
+                passed.append(weakref.ref(event))
+                del event
+            held[topic] = sum(one() is not None for one in passed)
+            if topic is CaseApproved:
+                take(lost, approval(lost, 1))
+                take(other, approval(other, 1))
+                take(other, None)
+            else:
+                take("c-1", None)
+
+    (found,) = await Passing(ingest.mongo, ingest.resources.settings).find()
+    assert held == {CaseApproved: 0, CommentAdded: 0}
+    assert found.approval.case_id == lost
+    assert found.comment_ids == tuple(f"c-{number}" for number in range(3, 50, 2))

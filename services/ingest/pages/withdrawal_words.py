@@ -92,7 +92,7 @@ RECEIPT: Final[Mapping[str, Text]] = {
         en="Each time says when we looked and found nothing left, or when the part of Consilium that had a copy "
         "reported that nothing is left there.",
         fr="Chaque heure est celle à laquelle nous avons vérifié qu’il ne restait rien, ou celle à laquelle la partie "
-        "de Consilium qui détenait une copie a signalé qu’il n’y reste rien.",
+        "de Consilium qui détenait une copie a signalé qu’il n’y restait plus rien.",
     ),
     "awaited": Text(en="not confirmed yet", fr="pas encore confirmé"),
     "awaited_how": Text(

@@ -17,10 +17,13 @@ from services.ingest.pages.html import in_language, rendered
 from services.ingest.pages.offer import Offer, capacity_of, offer_of, purposes_of
 from services.ingest.pages.pdf import Receipt, form_pdf, receipt_pdf
 from services.ingest.pages.sentences import IN_CHANGE, NO_RECEIPT, PROBLEMS, SAID_NO, SIGNED, SIGNING
+from services.ingest.pages.withdrawal_words import WITHDRAWAL
 from services.ingest.pages.words import LABELS, Label, day, said
 from services.ingest.routes.bodies import in_time
 from services.ingest.routes.caller import Open, Resources, now, resources
 from services.ingest.routes.consent_problems import (
+    LINK_UNKNOWN,
+    LINK_USED,
     PICTURES_CHANGED,
     REQUEST_CLOSED,
     SIGNATURE_EMPTY,
@@ -40,6 +43,7 @@ from shared.web import language as spoken
 router = APIRouter(prefix="/consent", tags=["signing"], default_response_class=HTMLResponse)
 
 _FOR_CARERS = frozenset({CASE_STATE.slug, NOT_REDACTED.slug, PICTURES_CHANGED.slug, REQUEST_CLOSED.slug})
+_MAY_HAVE_SIGNED = _FOR_CARERS | {LINK_UNKNOWN.slug, LINK_USED.slug}
 _OF_THE_DRAWING = frozenset({SIGNATURE_EMPTY.slug, SIGNATURE_UNREADABLE.slug, SIGNATURE_LARGE.slug})
 _DATA_URL = "data:image/png;base64,"
 _FORM_BYTES = 512 * 1024
@@ -63,7 +67,7 @@ async def receipt(
     signed = await open_.consents.signed_with(owner) if owner else None
     if signed is None:
         heading, words = (said(text, language) for text in NO_RECEIPT)
-        return _page("told.html", language, 404, heading=heading, words=words)
+        return _page("told.html", language, 404, heading=heading, words=words, **_to_withdrawal(language))
     data = await asyncio.to_thread(
         receipt_pdf,
         Receipt.of(signed.request, signed.signature),
@@ -239,7 +243,15 @@ def _refused(refusal: Refused | Problem, language: Language, *, switch: bool = F
     else:
         document = problem.document(language)
         heading, words = str(document["title"]), str(document["detail"])
-    return _page("told.html", language, problem.status, switch=switch, heading=heading, words=words)
+    # Whoever comes back to a link may be looking for the way out, and not for something to sign.
+    further = _to_withdrawal(language) if problem.slug in _MAY_HAVE_SIGNED else {}
+    return _page("told.html", language, problem.status, switch=switch, heading=heading, words=words, **further)
+
+
+def _to_withdrawal(language: Language) -> dict[str, Any]:
+    """For `told.html`: on to the page on which a code ends a consent."""
+    words = said(WITHDRAWAL["title"], language)
+    return {"next": {"address": f"/withdrawal?language={language}", "words": words}}
 
 
 def _page(template: str, language: Language, status: int, *, switch: bool = False, **values: Any) -> Response:

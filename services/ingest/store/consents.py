@@ -23,6 +23,7 @@ from services.ingest.domain.consent import Consent, Signature, TextHashes
 from services.ingest.domain.consent_request import ConsentRequest, RequestState, Slot
 from services.ingest.domain.refusals import ConsentUnknown, LinkUnknown, LinkUsed, Refused
 from services.ingest.store.cases import case_from, document_of, owned
+from services.ingest.store.ended import end_old_codes
 from shared.errors import NotNow
 from shared.mongo import Document, Mongo, Session
 from shared.sealed import SealedRoom
@@ -122,6 +123,7 @@ class Consents:
         await self._consents.create_index("erase_after", sparse=True)
         await self._codes.create_index("case_id")
         await self._codes.create_index("erase_after", expireAfterSeconds=0)  # MongoDB forgets them by itself
+        await end_old_codes(self._mongo.db)
 
     # -- links ---------------------------------------------------------------------------------------------------
 

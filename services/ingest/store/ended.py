@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from services.ingest.domain.consent import PROOF_YEARS, years_after
 from services.ingest.domain.consent_request import RequestState
+from services.ingest.domain.states import CaseState
 from shared.blobs import PROOFS, BlobEntry, ObjectStore
 from shared.mongo import Database, Mongo, Session
 from shared.sealed import KEY_ITEM, SealedRoom
@@ -22,7 +23,7 @@ async def end_consents(db: Database, case_id: str, now: datetime, session: Sessi
 
     Its withdrawal codes, which lead to the receipt, go with them; which warnings its author had goes at once.
     """
-    erase_after = datetime.combine(years_after(now.date(), PROOF_YEARS), now.timetz())
+    erase_after = _erase_after(now)
     still = {"case_id": case_id, "erase_after": {"$exists": False}}
     await db["withdrawal_codes"].update_many(still, {"$set": {"erase_after": erase_after}}, session=session)
     await db["expiry_warnings"].delete_many({"case_id": case_id}, session=session)
@@ -31,6 +32,31 @@ async def end_consents(db: Database, case_id: str, now: datetime, session: Sessi
         {"$set": {"ended_at": now, "erase_after": erase_after}},
         session=session,
     )
+
+
+async def end_old_codes(db: Database) -> int:
+    """Give the codes of cases that ended before codes had an end the one that `end_consents` gives; returns of how many
+    cases. May be repeated.
+    """
+    ended = db["withdrawal_codes"].aggregate(
+        [
+            {"$match": {"erase_after": {"$exists": False}}},
+            {"$group": {"_id": "$case_id"}},
+            {"$lookup": {"from": "cases", "localField": "_id", "foreignField": "_id", "as": "case"}},
+            {"$match": {"case.state": CaseState.WITHDRAWN.value}},
+            {"$project": {"withdrawn_at": {"$first": "$case.withdrawn_at"}}},
+        ]
+    )
+    changed = 0
+    async for case in ended:
+        still = {"case_id": case["_id"], "erase_after": {"$exists": False}}
+        await db["withdrawal_codes"].update_many(still, {"$set": {"erase_after": _erase_after(case["withdrawn_at"])}})
+        changed += 1
+    return changed
+
+
+def _erase_after(ended_at: datetime) -> datetime:
+    return datetime.combine(years_after(ended_at.date(), PROOF_YEARS), ended_at.timetz())
 
 
 class ProofEraser:

@@ -62,13 +62,17 @@ class Eraser:
         self._receipts = receipts
 
     async def run(self) -> None:
-        """Erase until cancelled. What fails is tried again at the next round."""
+        """Erase until cancelled, and complete receipts beside it: however many wait, no patient's withdrawal waits for
+        them. What fails is tried again at the next round.
+        """
+        looking = [self._receipts.run(self._retry_s)] if self._receipts is not None else []
+        await asyncio.gather(self._erase(), *looking)
+
+    async def _erase(self) -> None:
         next_sweep = time.monotonic()
         while True:
             try:
                 await self.purge_all()
-                if self._receipts is not None:
-                    await self._receipts.confirm_all(datetime.now(UTC))
                 if time.monotonic() >= next_sweep:
                     await self.sweep(datetime.now(UTC))
                     next_sweep = time.monotonic() + self._sweep_every_s

@@ -3,12 +3,13 @@
 Collection `withdrawals`: one document a withdrawn case, kept as the ledger is: ids, the cause, times and counts. While
 `open` is set the worker still looks for what is not confirmed; `comment_ids` then names the records that Kafka has
 still to be told to erase. `asked_at`: when the other services were last told of the withdrawal; who has not answered
-within a day is told again, by the same line of the ledger.
+within a day is told again, by the same line of the ledger, `ASK_AT_ONCE` cases a round.
 """
 
+import asyncio
 import logging
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ingest.domain.withdrawal import REPORTED, Receipt, Step
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 RECEIPT_BYTES = 32
 ASK_AGAIN_AFTER = timedelta(days=1)
+ASK_AT_ONCE = 50
+"""Cases a round. Others answer each by a transaction, a tombstone for each record and a report, and a patient's own
+withdrawal waits behind them: after an upgrade or a restore many thousands may be due at one moment."""
 _STEPS: dict[type[Erased], Step] = {
     FeedErased: Step.FEED,
     ModerationErased: Step.MODERATION,
@@ -95,17 +99,30 @@ class Receipts:
         )
         return done.matched_count == 1
 
+    async def run(self, every_s: float) -> None:
+        """Look until cancelled. What fails is tried again at the next round."""
+        while True:
+            try:
+                await self.confirm_all(datetime.now(UTC))
+            except Exception as error:
+                if dependency_is_away(error):
+                    logger.warning("receipts wait for a dependency: %s", error)
+                else:
+                    logger.exception("receipts could not be completed, trying again")
+            await asyncio.sleep(every_s)
+
     async def confirm_all(self, now: datetime) -> int:
-        """Look for what is not confirmed yet, and ask those again who have not answered; returns how many receipts
-        became complete. May be repeated.
+        """Look for what is not confirmed yet, and ask those again who have not answered, who wait longest first;
+        returns how many receipts became complete. May be repeated.
         """
-        waiting = await self._withdrawals.find({"open": True}).to_list(None)
-        complete = 0
+        waiting = await self._withdrawals.find({"open": True}, sort=[("asked_at", 1)]).to_list(None)
+        complete = asked = 0
         for document in waiting:
             try:
                 complete += await self._confirm(document, now)
-                if set(REPORTED) - set(document["confirmed"]):
+                if asked < ASK_AT_ONCE and _is_due(document, now):
                     await self._ask_again(document["_id"], now)
+                    asked += 1
             except Exception as error:
                 about = {"case_id": document["_id"]}
                 away = dependency_is_away(error)
@@ -115,13 +132,16 @@ class Receipts:
     async def _confirm(self, document: Document, now: datetime) -> bool:
         case_id, known = document["_id"], set(document["confirmed"])
         new: dict[Step, datetime] = {}
-        stub = await self._db["cases"].find_one({"_id": case_id}, {"purged_at": 1, "purge_pending": 1})
-        if stub and "purged_at" in stub and "purge_pending" not in stub:
-            new[Step.LETTERS] = stub["purged_at"]
+        if Step.LETTERS not in known:
+            stub = await self._db["cases"].find_one({"_id": case_id}, {"purged_at": 1, "purge_pending": 1})
+            if stub and "purged_at" in stub and "purge_pending" not in stub:
+                new[Step.LETTERS] = stub["purged_at"]
         waiting = self._db["outbox"].count_documents
-        if not await waiting({"key": case_id, "topic": CaseWithdrawn.topic}):
+        told = {"key": case_id, "topic": CaseWithdrawn.topic}
+        if Step.ANNOUNCED not in known and not await waiting(told):
             new[Step.ANNOUNCED] = now
-        if not await waiting({"key": {"$in": [case_id, *document.get("comment_ids", ())]}}):
+        ordered = {"key": {"$in": [case_id, *document.get("comment_ids", ())]}}
+        if Step.LOG_ORDERS not in known and not await waiting(ordered):
             new[Step.LOG_ORDERS] = now
         for step, bucket in _BUCKETS.items():
             # Whoever still paints has seen an original: painted pictures are gone for good only after those.
@@ -129,7 +149,6 @@ class Receipts:
                 continue
             if step not in known and not await self._blobs.list_prefix(bucket, f"{case_id}/"):
                 new[step] = now
-        new = {step: at for step, at in new.items() if step not in known}
         change: dict[str, Any] = {}
         if new:
             change["$set"] = {f"confirmed.{step.value}": at for step, at in new.items()}
@@ -173,3 +192,11 @@ class Receipts:
         fields = {name: found[name] for name in ("receipt_id", "cause", "withdrawn_at", "confirmed")}
         fields["reports"] = found.get("reports", {})
         return Receipt(case_id=found["_id"], proofs_until=max(ends).date() if ends else None, **fields)
+
+
+def _is_due(document: Document, now: datetime) -> bool:
+    """Whether somebody has not answered who was asked too long ago, or never. Spares a transaction that would find
+    nothing to do; what counts is read again in it."""
+    asked_at = document.get("asked_at")
+    silent = set(REPORTED) - set(document["confirmed"])
+    return bool(silent) and (asked_at is None or asked_at <= now - ASK_AGAIN_AFTER)

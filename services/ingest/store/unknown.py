@@ -5,6 +5,7 @@ ended when a person says so (`python -m services.ingest unknown-cases`). Never b
 with an empty database by mistake would erase everything that was ever published.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,16 +40,35 @@ class UnknownCases:
         self._settings = settings
 
     async def find(self) -> list[Unknown]:
-        """The published cases that no record here knows, from the first approved. Reads the log to its end."""
-        approvals: dict[str, CaseApproved] = {}
-        await self._read(CaseApproved, lambda key, event: _keep(approvals, key, event))
+        """The published cases that no record here knows, from the first approved. Reads the log to its end.
+
+        Of cases that are known nothing is kept while it reads, and of comments ids alone: what members have written is
+        as much as the platform holds.
+        """
         known = {found["_id"] async for found in self._mongo.db["cases"].find({}, {"_id": 1})}
-        unknown = {key: event for key, event in approvals.items() if key not in known}
-        comments: dict[str, CommentAdded] = {}
+        unknown: dict[str, CaseApproved] = {}
+        cases_of: dict[str, str] = {}
+
+        def take_approval(key: str, event: CaseApproved | None) -> None:
+            if event is None:
+                unknown.pop(key, None)
+            elif key not in known:
+                unknown[key] = event
+
+        def take_comment(key: str, event: CommentAdded | None) -> None:
+            if event is None:
+                cases_of.pop(key, None)
+            elif event.case_id in unknown:
+                cases_of[key] = event.case_id
+
+        await self._read(CaseApproved, take_approval)
         if unknown:
-            await self._read(CommentAdded, lambda key, event: _keep(comments, key, event))
+            await self._read(CommentAdded, take_comment)
+        comments: dict[str, list[str]] = defaultdict(list)
+        for key, case_id in cases_of.items():
+            comments[case_id].append(key)
         return [
-            Unknown(event, tuple(key for key, comment in comments.items() if comment.case_id == case_id))
+            Unknown(event, tuple(comments[case_id]))
             for case_id, event in sorted(unknown.items(), key=lambda item: item[1].approved_at)
         ]
 
@@ -110,10 +130,3 @@ class UnknownCases:
                         unfinished.discard(place)
         finally:
             await consumer.stop()
-
-
-def _keep(found: dict[str, Any], key: str, event: Any) -> None:
-    if event is None:
-        found.pop(key, None)
-    else:
-        found[key] = event
