@@ -136,6 +136,12 @@ def _jpeg2000_size() -> bytes:
     return _wrapped(bytes(whole), JPEG2000)
 
 
+def _jpeg2000_boxes() -> bytes:
+    """A JP2 file within a frame, with a box that has no length and so leads back to itself."""
+    signature = struct.pack(">I4sI", 12, b"jP  ", 0x0D0A870A)
+    return _wrapped(signature + struct.pack(">I4s", 0, b"free") + bytes(64), JPEG2000)
+
+
 def _run_lengths() -> bytes:
     """1 MB of runs that unfold to 64 MB, where 5 KB are promised."""
     segment = b"\x81\0" * 500_000
@@ -200,6 +206,7 @@ HOSTILE = (
     Hostile("dicom of endless frames", lambda: _frames_that_lie(2**31 - 1), (MANY,)),
     Hostile("dicom with a large jpeg", lambda: _wrapped(_jpeg_size(65_535, 65_535), JPEGBaseline8Bit), (LARGE,)),
     Hostile("dicom with a large jpeg 2000", _jpeg2000_size, (LARGE,)),
+    Hostile("dicom with endless jp2 boxes", _jpeg2000_boxes, (FAILED,)),
     Hostile("dicom with endless runs", _run_lengths, (PICTURE, FAILED, SHORT)),
     Hostile("dicom of deep sequences", lambda: _deep_sequences(20_000), ANY_REFUSAL),
     Hostile("heic grid", lambda: heic([np.zeros((64, 64, 3), np.uint8)], grid=Grid(30, 30, 60_000, 60_000)), (LARGE,)),

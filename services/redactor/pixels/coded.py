@@ -30,6 +30,7 @@ from services.redactor.pixels.apart import apart
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}  # F7: JPEG-LS
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _JPEG2000 = b"\xff\x4f\xff\x51"
+_JP2 = b"\x00\x00\x00\x0cjP  "
 
 MAX_SCANS = 200
 """A progressive picture has about ten; thumbnails and further pictures in the file have theirs."""
@@ -82,6 +83,18 @@ def _jpeg_size(coded: bytes) -> tuple[int, int] | None:
 def too_many_scans(coded: bytes) -> bool:
     """A progressive JPEG may go over all of its pixels once more every few bytes: hours of work in a small file."""
     return coded.count(b"\xff\xda") > MAX_SCANS
+
+
+def endless_boxes(coded: bytes) -> bool:
+    """Whether the boxes of a JP2 file within a frame never end: pydicom (3.0) follows a box without length back to
+    itself, for ever. A length of 0 (to the end) or 1 (a long length behind it) leads to no picture with it either."""
+    at = 12
+    while coded.startswith(_JP2) and at + 8 <= len(coded) and coded[at + 4 : at + 8] != b"jp2c":
+        length = int.from_bytes(coded[at : at + 4], "big")
+        if length < 8:
+            return True
+        at += length
+    return False
 
 
 def is_available(uid: str) -> bool:

@@ -35,7 +35,7 @@ from pydicom.uid import (
 
 from services.redactor.detectors import Pixels
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
-from services.redactor.pixels.coded import claimed_size, decoder_of, offer, too_many_scans
+from services.redactor.pixels.coded import claimed_size, decoder_of, endless_boxes, offer, too_many_scans
 from services.redactor.pixels.frames import DeepFrame, FlatFrame, strips
 from services.redactor.pixels.header import header_words
 from services.redactor.pixels.levels import grey_frame
@@ -185,6 +185,8 @@ def _check_coded(header: Header, index: int) -> None:
     coded = get_frame(dataset.PixelData, index, number_of_frames=header.frame_count, extended_offsets=extended)
     if header.coding[0] in (JPEGBaseline8Bit, JPEGExtended12Bit) and too_many_scans(coded):
         raise Unreadable(Reason.DECODER_FAILED, "a JPEG of endless scans")
+    if endless_boxes(coded):
+        raise Unreadable(Reason.DECODER_FAILED, "a JP2 file of endless boxes")
     size = claimed_size(coded)
     if size is not None and size[0] * size[1] > header.max_pixels:
         raise Unreadable(Reason.TOO_MANY_PIXELS, f"{size[0]} x {size[1]} in the compressed frame")
