@@ -326,7 +326,7 @@ async def ingest_service(platform: Platform, folder: Path, **changes: Any) -> As
     blobs = Blobs(settings)
     redactor_blobs = Blobs(settings_of(platform, "redactor", database, key_file))
     async with app.router.lifespan_context(app):
-        await app.state.ledger.wait()  # nothing is served before
+        await app.state.ledgers_applied()  # nothing is served before
         opened: Resources = app.state.resources
         members = Members(mongo.db, cache_s=0)
         app.state.resources = dataclasses.replace(opened, guard=Guard(tokens.verifier(), members.state))

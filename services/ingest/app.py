@@ -1,5 +1,6 @@
 """Wiring of ingest: its resources, routes, handlers and background work."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -27,7 +28,7 @@ from shared.auth import Guard, Members, TokenVerifier
 from shared.background import background
 from shared.blobs import PROOFS, RAW, REDACTED, TEXTS, Blobs
 from shared.bus import Bus
-from shared.ledger import Ledger
+from shared.ledger import Ledger, LedgerOfLeavers
 from shared.mongo import Mongo
 from shared.originals import RawRoom
 from shared.outbox import Relay
@@ -49,18 +50,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     withdrawals = Withdrawals(mongo)
     ledger = Ledger(settings, withdrawals.still_known, withdrawals.by_ledger)
 
+    blobs = Blobs(settings)
+    room = RawRoom(blobs, keyring)
+    store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
+    receipts = Receipts(mongo, blobs)
+    members = Members(mongo.db)
+    handlers = Handlers(store, members, receipts)
+    leavers_ledger = LedgerOfLeavers(settings, store.still_members, handlers.have_left)
+
+    async def ledgers_applied() -> None:
+        await asyncio.gather(ledger.wait(), leavers_ledger.wait())
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        blobs = Blobs(settings)
-        room = RawRoom(blobs, keyring)
         proofs = SealedRoom(blobs, PROOFS, keyring)
         bus = Bus(settings, "ingest")
         bus.withdrawn = withdrawals.any_withdrawn
         relay = Relay(mongo.db, bus)
         turnover = Turnover(bus, "ingest", settings.log_turnover_s)
-        store = Store(mongo, blobs, room, idempotency_hours=settings.idempotency_hours)
         consents = Consents(mongo, proofs)
-        receipts = Receipts(mongo, blobs)
         tries = Tries(mongo, settings.withdrawal_tries)
         expiry = Expiry(mongo, withdrawals, every_s=settings.expiry_every_s)
         eraser = Eraser(
@@ -75,7 +83,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             proofs=ProofEraser(mongo, blobs, proofs, timedelta(seconds=settings.orphan_age_s)),
         )
         leavers = Leavers(mongo, store, eraser.erase_objects_now)
-        members = Members(mongo.db)
         verifier = TokenVerifier(settings.jwks_url, settings.token_issuer, settings.token_audience)
         app.state.resources = Resources(
             settings=settings,
@@ -95,14 +102,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for owner in (store, consents, receipts, tries, expiry):
                 await owner.prepare()
 
-        app.state.ledger = ledger
+        app.state.ledgers_applied = ledgers_applied
         add_check(app, "ledger", ledger.check)
+        add_check(app, "leavers", leavers_ledger.check)
         add_check(app, "keys", keyring.check)
         for bucket in (RAW, TEXTS, REDACTED, PROOFS):
             add_check(app, bucket, partial(blobs.ping, bucket))
         if settings.runs_worker:
-            Handlers(store, members, receipts).subscribe(bus)
-        # Nothing that a backup brought back is sent, painted or warned of before the ledger is applied.
+            handlers.subscribe(bus)
+        # Nothing that a backup brought back is sent, painted or warned of before the ledgers are applied.
         running = background(
             app,
             settings,
@@ -111,8 +119,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             relay,
             prepare=[prepare],
             work=[turnover.run, eraser.run, expiry.run, partial(leavers.run, settings.leavers_every_s)],
-            beside=[ledger.run],
-            after=ledger.wait,
+            beside=[ledger.run, leavers_ledger.run],
+            after=ledgers_applied,
         )
         try:
             async with running:
@@ -128,7 +136,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan,
         service="ingest",
         routers=routers(),
-        opened=lambda: ledger.applied,
+        opened=lambda: ledger.applied and leavers_ledger.applied,
     )
     answer_refusals(app)
     return app

@@ -3,6 +3,7 @@ revision, the version that a decision answers) say whether it still means someth
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.ingest.store import Receipts, Store
@@ -79,6 +80,14 @@ class Handlers:
             if event.status is MemberStatus.LEFT:
                 chosen = event.contributions or Contributions.KEPT
                 await self._store.note_leaver(event.member_id, chosen, datetime.now(UTC))
+
+    async def have_left(self, lines: Sequence[Received[MemberChanged]]) -> None:
+        """What `on_member_changed` does, for members whose leaving an old backup has undone here, and their lists with
+        them. May be repeated.
+        """
+        for line in lines:
+            await self.on_member_changed(line)
+            await self._store.blocks.forget(line.key)
 
     async def on_member_blocked(self, received: Received[BlocksChanged]) -> None:
         """Mirror whom a member has blocked: these may not comment on the member's cases."""

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from deploy.local import Platform
 from services.ingest.routes.export import _files
 from services.ingest.store import Leavers
-from shared.events import CaseWithdrawn, CommentAdded, Contributions, MemberChanged, MemberStatus
+from shared.bus import Received
+from shared.envelope import message_of
+from shared.events import BlocksChanged, CaseWithdrawn, CommentAdded, Contributions, MemberChanged, MemberStatus
 from tests.ingest_service import AUTHOR, COLLEAGUE, IngestService, ingest_service
 
 pytestmark = pytest.mark.platform
@@ -123,6 +126,51 @@ async def test_what_was_under_way_is_found_by_a_later_look(ingest: IngestService
     await leavers(ingest).look(datetime.now(UTC) + timedelta(minutes=50))
     assert (CommentAdded.topic, "late") in await ingest.tombstones()
     assert await ingest.mongo.db["comments"].count_documents({}) == 0
+
+
+async def test_who_left_after_the_backup_leaves_again(ingest: IngestService) -> None:
+    draft, published = await ingest.new_case(), await ingest.published_case()
+    db, event = ingest.mongo.db, left(Contributions.ERASED)
+    await ingest.take(BlocksChanged(member_id=AUTHOR, version=3, blocked=(COLLEAGUE,)))
+    backup = {name: await db[name].find({}).to_list(None) for name in ("blocks", "leavers", "members", "cases")}
+    await ingest.take(event)
+    store = ingest.resources.store
+    assert await store.still_members([AUTHOR, COLLEAGUE]) == {COLLEAGUE}
+    for name, documents in backup.items():
+        await db[name].delete_many({})
+        if documents:
+            await db[name].insert_many(documents)
+    assert await store.still_members([AUTHOR]) == {AUTHOR}
+
+    line = Received(event, AUTHOR, "ledger:1", event.topic, 0, 0)
+    await ingest.handlers.have_left([line, line])
+
+    assert await store.still_members([AUTHOR]) == set()
+    assert (await ingest.call("GET", f"/cases/{published}")).status_code == 403
+    assert await db["blocks"].count_documents({}) == 0
+    await leavers(ingest).look(datetime.now(UTC))
+    assert await states(ingest) == {draft: "withdrawn", published: "withdrawn"}
+
+
+async def test_ingest_serves_nobody_before_it_has_read_who_has_left(platform: Platform, tmp_path: Path) -> None:
+    """Read from the real log, as at every start: the database is as empty as a backup from before the member came."""
+    member_id = str(uuid.uuid4())
+    message = message_of(left(Contributions.KEPT).model_copy(update={"member_id": member_id}))
+    headers = [(name, text.encode()) for name, text in message.headers.items()]
+    producer = AIOKafkaProducer(**platform.admin_kafka())
+    await producer.start()
+    try:
+        await producer.send_and_wait(
+            message.topic, message.value, key=message.key.encode(), partition=message.partition, headers=headers
+        )
+    finally:
+        await producer.stop()
+    async with ingest_service(platform, tmp_path) as made:
+        noted = await made.mongo.db["leavers"].find_one({"_id": member_id})
+        assert noted is not None
+        assert (noted["contributions"], noted["done"]) == ("kept", False)
+        assert (await made.call("GET", "/cases", member=member_id)).status_code == 403
+        assert (await made.http.get("/readyz")).json()["checks"]["leavers"]
 
 
 async def test_one_that_fails_holds_up_no_other(ingest: IngestService) -> None:

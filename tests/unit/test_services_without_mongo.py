@@ -49,7 +49,7 @@ def make_moderation(_: Path, **more: Any) -> FastAPI:
     ("make", "others"),
     [
         (make_identity, {"keys", "ledger"}),
-        (make_ingest, {"cases-raw", "cases-redacted", "keys", "ledger", "proofs", "texts"}),
+        (make_ingest, {"cases-raw", "cases-redacted", "keys", "leavers", "ledger", "proofs", "texts"}),
         (make_moderation, {"cases-redacted", "ledger", "texts"}),
     ],
 )

@@ -288,6 +288,11 @@ class Store:
         noted = {"contributions": contributions.value, "noted_at": now, "done": False}
         await self._leavers.update_one({"_id": member_id}, {"$setOnInsert": noted}, upsert=True)
 
+    async def still_members(self, member_ids: Collection[str]) -> set[str]:
+        """Of these members, who have left, those of whom it is not known here."""
+        found = self._leavers.find({"_id": {"$in": list(member_ids)}}, {"_id": 1})
+        return set(member_ids) - {known["_id"] async for known in found}
+
     async def take(self, case_id: str, act: Callable[[Case], bool]) -> bool:
         """Let a case take in another service's answer; False where there was nothing to take in."""
 
