@@ -5,7 +5,7 @@ grow old fast (`compact_soon`), then append something to every partition (`roll_
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException, Message, Producer
@@ -19,13 +19,19 @@ SOON_MS = 1_000
 _WAIT_S = 30.0
 
 
-def compact_soon(admin: Mapping[str, Any]) -> None:
-    """Set every event topic to close segments after a second and to compact them at once; tombstones stay."""
+def compact_soon(admin: Mapping[str, Any], topics: Collection[str] = ()) -> None:
+    """Set these event topics (every one where none is named) to close segments after a second and to compact them at
+    once; tombstones stay.
+
+    There is one cleaner, and of all partitions that are due it takes the one with the greatest part not yet compacted:
+    where many are appended to all the time, one that holds much that is clean waits behind them.
+    """
     wanted = {"segment.ms": SOON_MS, "max.compaction.lag.ms": SOON_MS, "min.cleanable.dirty.ratio": 0.001}
     entries = [
         ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
     ]
-    resources = [ConfigResource(ResourceType.TOPIC, event.topic, incremental_configs=entries) for event in EVENTS]
+    names = topics or [event.topic for event in EVENTS]
+    resources = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries) for name in names]
     client = AdminClient(dict(admin))  # named, because its requests die with it
     try:
         for future in client.incremental_alter_configs(resources).values():

@@ -13,7 +13,7 @@ reads). With `containers` everything runs in docker-compose.yml, services too: s
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -332,9 +332,9 @@ class Platform:
             raise PlatformError(f"{name} does not run.")
         return child.pid
 
-    def compact_soon(self) -> None:
-        """Make compaction act within seconds instead of a day, on every event topic."""
-        compaction.compact_soon(self.admin_kafka_confluent())
+    def compact_soon(self, topics: Collection[str] = ()) -> None:
+        """Make compaction act within seconds instead of a day, on these event topics, or on every one."""
+        compaction.compact_soon(self.admin_kafka_confluent(), topics)
 
     def roll_segments(self) -> None:
         """Close the topics' open segments, once they are a second old, so that compaction may reach them."""
