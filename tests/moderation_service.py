@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from deploy.local import Platform
+from services.moderation.domain import PictureDecision
 from services.moderation.handlers import Handlers
 from services.moderation.routes import make_router
 from services.moderation.settings import Settings
@@ -23,6 +24,7 @@ from shared.blobs import REDACTED, TEXTS, Blobs, redacted_key, text_key
 from shared.bus import Received
 from shared.erasures import Erasures
 from shared.events import (
+    CaseApproved,
     CaseRedacted,
     CaseSubmitted,
     ConsentFacts,
@@ -190,3 +192,23 @@ async def moderation_service(platform: Platform) -> AsyncIterator[Moderation]:
     mongo.close()
     for blobs in (made.blobs, made.redactor, made.ingest):
         blobs.close()
+
+
+async def published_by(moderation: Moderation, moderator: str) -> tuple[str, CaseApproved]:
+    """A case that a moderator has brought the whole way over HTTP."""
+    case_id, (picture_id,) = await moderation.case()
+    async with moderation.client(moderator) as client:
+        assert case_id in await queued(client)
+        assert (await client.post(f"/cases/{case_id}/claim")).status_code == 200
+        shown = (await client.get(f"/cases/{case_id}")).json()
+        frame = shown["pictures"][0]["frames"][0]
+        full = next(each for each in frame["renditions"] if each["size"] == "full")
+        bytes_seen = (await client.get(full["url"])).content
+        assert hashlib.sha256(bytes_seen).hexdigest() == full["sha256"]
+        decision = {"revision": 1, "decision": PictureDecision.PUBLISH.value}
+        said = await client.put(f"/cases/{case_id}/pictures/{picture_id}/decision", json=decision)
+        assert said.status_code == 200, said.text
+        done = await client.post(f"/cases/{case_id}/approval")
+        assert done.status_code == 200, done.text
+    (event,) = await moderation.sent(CaseApproved, case_id)
+    return case_id, event
