@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ARGS ?=
 # Two at once: the tests on the shared platforms wait much, the others compute much. "" runs them one after the other.
-WORKERS ?= -n 2 --dist loadgroup --no-loadscope-reorder
+WORKERS ?= -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data train-tattoos

@@ -8,8 +8,11 @@ import os
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local import Platform, PlatformError
 from deploy.local.platform import DATA
@@ -17,31 +20,40 @@ from deploy.local.processes import started_ticks
 from deploy.local.provision import SERVICES
 
 TEST_DATA = DATA / "tests"
+ON_PLATFORM = ("test_bus.py", "test_platform.py", "test_rebuild.py")
+"""The files of tests/e2e that want no services; with tests/contract they are on `platform`."""
+ON_THEIR_OWN = ("test_demo.py", "test_images.py")
+"""Those that start a platform of their own."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the tests that take long (make test-full)")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--full"):
-        long_ones = [item for item in items if item.get_closest_marker("full")]
-        if long_ones:
-            config.hook.pytest_deselected(items=long_ones)
-            items[:] = [item for item in items if not item.get_closest_marker("full")]
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_kept_together_with(item)))
+    if config.getoption("--full"):
+        return
+    long_ones = [item for item in items if item.get_closest_marker("full")]
+    if long_ones:
+        config.hook.pytest_deselected(items=long_ones)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
-def _kept_together_with(item: pytest.Item) -> str:
-    """What one worker runs, in order: everything on one platform, and otherwise the tests of a file."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "stack" in fixtures:
-        return "stack"
-    if "platform" in fixtures or item.get_closest_marker("platform"):
-        return "platform"
-    return item.path.stem
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Where several processes share the tests, one takes all that are on one platform, in order; else a file is one's.
+
+    xdist has `--dist loadgroup` for this, whose marks pytest 9.2 loses (xdist 3.8 writes them into a name of the test
+    that pytest no longer reads).
+    """
+    return _ByPlatform(config, log)
+
+
+class _ByPlatform(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePath(nodeid.partition("::")[0])
+        if path.parent.name == "contract" or path.name in ON_PLATFORM:
+            return "platform"
+        return "stack" if path.parent.name == "e2e" and path.name not in ON_THEIR_OWN else str(path)
 
 
 def skips_are_failures() -> bool:
