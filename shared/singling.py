@@ -34,7 +34,9 @@ class Part(StrEnum):
 
 PARTS: dict[Part, Text] = {
     Part.RARE: Text(en="a rare disease or event", fr="une maladie ou un événement rare"),
-    Part.KNOWN: Text(en="a profession or office that few hold", fr="une profession ou une fonction que peu de personnes exercent"),
+    Part.KNOWN: Text(
+        en="a profession or office that few hold", fr="une profession ou une fonction que peu de personnes exercent"
+    ),
     Part.REPORTED: Text(en="an event that newspapers report", fr="un événement dont parlent les journaux"),
     Part.PLACE: Text(en="a place", fr="un lieu"),
     Part.REGION: Text(en="a region", fr="une région"),

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.authenticator import Authenticator
+from tests.factors import add_passkey, passkey_sign_in
 from tests.identity_service import PASSWORD, Identity, Someone, problem
-from tests.unit.test_identity_factors import add_passkey, passkey_sign_in
 
 ANOTHER = "a staple for the battery"
 
