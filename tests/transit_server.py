@@ -57,7 +57,10 @@ class TransitKey:
             raise Refused(400, "ciphertext or signature version is disallowed by policy (too old)")
         if version > len(self.versions):
             raise Refused(400, "invalid ciphertext: version is too new")
-        sealed = base64.b64decode(text)
+        try:
+            sealed = base64.b64decode(text, validate=True)
+        except ValueError:
+            raise Refused(400, "invalid ciphertext: could not decode base64") from None
         if len(sealed) < 12:
             raise Refused(400, "invalid ciphertext length")
         try:

@@ -80,7 +80,7 @@ async def test_a_ring_gives_back_what_it_wrapped_for_the_same_purpose_only(ring:
         await ring.unwrap(wrapped, BOUND + b"2")
     spoilt = bytearray(wrapped.ciphertext)
     spoilt[-6] ^= 1
-    for ciphertext in (bytes(spoilt), b"", b"short", b"vault:v1:AAAA"):
+    for ciphertext in (bytes(spoilt), b"", b"short", b"vault:v1:AAAA", b"vault:v1:AAA{"):
         with pytest.raises(WrappedKeyBroken):
             await ring.unwrap(Wrapped(wrapped.key_id, ciphertext), BOUND)
     with pytest.raises(WrongWrappingKey) as wrong:
