@@ -213,11 +213,10 @@ def test_a_patient_ends_a_published_case_with_the_code_alone_and_the_receipt_bec
         wait_until("everything to be confirmed", lambda: patient.get(address).json()["complete"], within_s=60)
         said = patient.get(address).json()
         assert said["cause"] == "patient"
-        assert {name: (one["cases"], one["objects"] > 0) for name, one in said["reports"].items()} == {
-            "feed": (1, False),
-            "moderation": (1, False),
-            "redactor": (0, True),
-        }
+        # The feed's count is a lower bound (docs/privacy.md): contract tests hold it where nothing interrupts.
+        counted = {name: (one["cases"], one["objects"] > 0) for name, one in said["reports"].items()}
+        assert counted.pop("feed") in ((0, False), (1, False))
+        assert counted == {"moderation": (1, False), "redactor": (0, True)}
         again = patient.post("/api/ingest/withdrawals", json={"code": code}).json()
         assert (again["again"], again["receipt_id"]) == (True, receipt_id)
     assert objects_of(stack, case_id) == []
