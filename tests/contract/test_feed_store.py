@@ -404,6 +404,16 @@ async def test_a_case_is_shown_to_the_audience_that_the_patient_chose(
         assert bool(listed) == (reader in sees and (reader != AUTHOR or audience is not Audience.SPECIALTY))
 
 
+async def test_what_moderations_tombstone_took_first_is_gone_and_not_counted(feed: Feed, build: int) -> None:
+    """The two topics race each other: so the count in a receipt is a lower bound, and says what was left."""
+    case_id = f"raced-{build}"
+    await feed.project(approval(case_id))
+    await feed.projector.project(CaseApproved, [received(CaseApproved, case_id, None)])
+    assert await feed.pages.case(READER, case_id) is None
+    await feed.handlers.on_case_withdrawn([received(CaseWithdrawn, case_id, withdrawal(case_id))])
+    assert await feed.told(case_id) == [(0, 0, 0)]
+
+
 async def test_a_case_whose_consent_has_ended_is_shown_to_nobody_even_before_its_withdrawal(
     feed: Feed, build: int
 ) -> None:

@@ -88,7 +88,7 @@ def test_a_report_is_counted_as_people_count() -> None:
     report = Report(erased_at=AT, cases=2, comments=1, letters=3)
     assert how_much(report, "en") == "2 copies of the case, 1 copy of a comment, 3 messages put aside"
     assert how_much(report, "fr") == ("2\u00a0copies du cas, 1\u00a0copie de commentaire, 3\u00a0messages mis de côté")
-    assert how_much(Report(erased_at=AT), "en") == "nothing was there"
+    assert how_much(Report(erased_at=AT), "en") == "nothing was left there"
     receipt = Receipt(
         receipt_id="r",
         case_id="c",

@@ -171,7 +171,7 @@ COUNTED: Final[Mapping[str, tuple[Text, Text]]] = {
         Text(en="{n} messages put aside", fr="{n}\u00a0messages mis de côté"),
     ),
 }
-NOTHING_THERE: Final = Text(en="nothing was there", fr="rien ne s’y trouvait")
+NOTHING_THERE: Final = Text(en="nothing was left there", fr="il n’y restait rien")
 CAUSES: Final[Mapping[WithdrawalCause, Text]] = {
     WithdrawalCause.AUTHOR: Text(en="the carer ended it", fr="le soignant y a mis fin"),
     WithdrawalCause.PATIENT: Text(en="a withdrawal code was used", fr="un code de retrait a été utilisé"),
