@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= -n 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data train-tattoos
+.PHONY: help setup fetch weights up down status demo test test-full bench check docs rebuild-feed dead-letters clean-data train-tattoos train-text
 
 help: ## list the commands
 	@echo "Consilium: what you can do here"
@@ -75,3 +75,9 @@ train-tattoos: $(STAMP) ## train the tattoo finder anew, about half an hour of o
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
 	@OMP_NUM_THREADS=1 $(TRAINING_VENV)/bin/python -m training.tattoos train $(ARGS)
+
+train-text: $(STAMP) ## train the text finder anew, about an hour and a half of two cores (ARGS=--quick: minutes)
+	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
+	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
+	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r training/text/requirements.txt -e ".[redactor]"
+	@$(TRAINING_VENV)/bin/python -m training.text train $(ARGS)

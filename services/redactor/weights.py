@@ -25,6 +25,7 @@ CENTERFACE = "centerface.onnx"
 BLAZEFACE = "blazeface_full_range.tflite"
 TEXT_DETECTION = "ppocrv6_det_small.onnx"
 TEXT_RECOGNITION = "ppocrv6_rec_small.onnx"
+TEXT_BOTH_WAYS = "text.onnx"
 
 
 class WeightsMissing(Exception):
@@ -80,7 +81,10 @@ MODELS = (
     ),
 )
 
-PACKAGED = {"tattoos.onnx": "105cfb5801026baff21a12e42cde5421256f2beb888205911899a8c1b6c70f69"}
+PACKAGED = {
+    "tattoos.onnx": "105cfb5801026baff21a12e42cde5421256f2beb888205911899a8c1b6c70f69",
+    TEXT_BOTH_WAYS: "f34ca56544a6315ef17ded7bfbd6b9f4eca1ade7c997dadf44582bd75862e803",
+}
 """Name and sha256 of the models that are part of this package; `models/README.md` says the same (a test compares)."""
 
 Download = Callable[[str, str, Path], Path]

@@ -79,6 +79,23 @@ def initials(rng: np.random.Generator) -> str:
     return _pick(rng, INITIALS)
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyzéèàüößçñ"
+
+
+def line(rng: np.random.Generator) -> str:
+    """A line of a header, a table or a letter: one of `WORDS`, a measure, or words of letters at random."""
+    kind = rng.random()
+    if kind < 0.35:
+        return WORDS[_pick(rng, tuple(WORDS))](rng)
+    if kind < 0.55:
+        named, unit = _pick(rng, ("HR", "PR", "QRS", "QT/QTc", "FR", "MI", "TIS", "SV", "V1", "aVR", "II", "Gain")), ""
+        unit = _pick(rng, ("", " ms", " bpm", " mm/s", " mm/mV", " Hz", " cm", " dB", " kV", " %"))
+        return f"{named} {int(rng.integers(1, 999))}{unit}"
+    words = ["".join(_pick(rng, tuple(LETTERS)) for _ in range(int(rng.integers(1, 11)))) for _ in range(8)]
+    text = " ".join(words[: int(rng.integers(1, 9))])
+    return (text, text.upper(), text.capitalize())[int(rng.integers(3))]
+
+
 WORDS: dict[str, Words] = {"name": name, "date": date, "number": number, "place": place}
 
 

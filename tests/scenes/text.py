@@ -82,11 +82,15 @@ def scenes(count: int, seed: int, only: tuple[str, ...] = tuple(GROUNDS), *, by_
     for index in range(count):
         rng = np.random.default_rng((seed, index))
         ground = only[index % len(only)]
-        yield _scene(ground, GROUNDS[ground](rng), rng, by_hand)
+        yield scene(ground, GROUNDS[ground](rng), rng, by_hand)
 
 
-def _scene(kind: str, ground: grounds.Ground, rng: np.random.Generator, by_hand: bool) -> Scene:
+def scene(kind: str, ground: grounds.Ground, rng: np.random.Generator, by_hand: bool, blocks: int = 0) -> Scene:
+    """One scene: this ground with five to nine words on it, and marks where it is a film. `blocks`: before them so many
+    blocks of close lines are written, as headers, tables and letters have them."""
     sheet = _Sheet(ground, rng)
+    for _ in range(blocks):
+        sheet.write_block()
     for _ in range(int(rng.integers(5, 10))):
         sheet.write_word(by_hand)
     if kind in FILMS and not by_hand:
@@ -133,6 +137,47 @@ class _Sheet:
             where = (corners + place).astype(np.float32)
             shown = "hand" if by_hand else kind
             self.written.append(Written(text, shown, height, contrast, turn + slant, where))
+
+    def write_block(self) -> None:
+        """Two to twelve lines of one font and size, close together, in up to three columns, where there is room."""
+        rng = self._rng
+        face = lettering.print_font(rng)
+        height, contrast = int(rng.choice((10, 11, 12, 14, 16, 20, 26))), int(rng.choice(self._ground.contrasts))
+        turn = int(rng.choice(TURNS)) if rng.random() < 0.35 else 0
+        step, gap = height * float(rng.uniform(1.05, 1.7)), height * float(rng.uniform(0.8, 4.0))
+        lines: list[tuple[str, lettering.Alpha, float, float]] = []
+        left = 0.0
+        rows = int(rng.integers(2, 13))
+        for _ in range(int(rng.choice((1, 1, 2, 3)))):
+            numbers, right = rng.random() < 0.3, rng.random() < 0.3
+            column: list[tuple[str, lettering.Alpha, int]] = []
+            for row in range(rows):
+                if rng.random() >= 0.1:
+                    words = str(int(rng.integers(1, 2000))) if numbers else lettering.line(rng)
+                    column.append((words, lettering.ink(words, face, height), row))
+            wide = max((alpha.shape[1] for _, alpha, _ in column), default=0)
+            for words, alpha, row in column:
+                lines.append((words, alpha, left + (wide - alpha.shape[1]) * right, row * step))
+            left += wide + gap
+        if not lines:
+            return
+        sheet = np.zeros((int(rows * step) + 2 * height, int(left) + 2), np.float32)
+        for _, alpha, x, y in lines:
+            down = round(y + height - alpha.shape[0])  # on a common foot, near enough
+            sheet[max(0, down) :, round(x) :][: alpha.shape[0], : alpha.shape[1]] = alpha
+        turned = lettering.slanted(sheet, turn)
+        place = self._place(turned.shape, contrast)
+        if place is None:
+            return
+        self._draw(self._blurred(turned), place, contrast)
+        spread = _turned_corners(sheet.shape, turn) + place
+        along, aside = spread[1] - spread[0], spread[3] - spread[0]
+        for words, alpha, x, y in lines:
+            down = max(0, round(y + height - alpha.shape[0]))
+            right, foot = x + alpha.shape[1], down + alpha.shape[0]
+            ends = ((x, down), (right, down), (right, foot), (x, foot))
+            where = [spread[0] + along * (u / sheet.shape[1]) + aside * (v / sheet.shape[0]) for u, v in ends]
+            self.written.append(Written(words, "block", height, contrast, turn, np.array(where, np.float32)))
 
     def write_marks(self) -> None:
         """A side mark alone; and, on every other film, another with a technologist's initials beside it."""

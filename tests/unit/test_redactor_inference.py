@@ -15,7 +15,7 @@ from services.redactor.inference.on_openvino import OpenVino, OpenVinoNetwork
 from services.redactor.weights import (
     CENTERFACE,
     DEFAULT_DIRECTORY,
-    TEXT_DETECTION,
+    TEXT_BOTH_WAYS,
     TEXT_RECOGNITION,
     missing,
 )
@@ -40,7 +40,7 @@ def some_pictures(count: int, height: int, width: int) -> Tensor:
 
 
 @needs_weights
-@pytest.mark.parametrize("name", [CENTERFACE, TEXT_DETECTION])
+@pytest.mark.parametrize("name", [CENTERFACE, TEXT_BOTH_WAYS])
 def test_score_maps_of_the_engines_agree(engines: dict[EngineKind, Engine], name: str) -> None:
     batch = some_pictures(1, 160, 224) * (100 if name == CENTERFACE else 1)
     one, other = (engines[kind].network(name).run(batch)[0] for kind in KINDS)
@@ -51,7 +51,7 @@ def test_score_maps_of_the_engines_agree(engines: dict[EngineKind, Engine], name
 @needs_weights
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_gives_what_its_pictures_give_one_by_one(engines: dict[EngineKind, Engine], kind: EngineKind) -> None:
-    network = engines[kind].network(TEXT_DETECTION)
+    network = engines[kind].network(TEXT_BOTH_WAYS)
     batch = some_pictures(3, 96, 128)
     together = network.run(batch)[0]
     alone = np.concatenate([network.run(batch[index : index + 1])[0] for index in range(3)])
@@ -61,7 +61,7 @@ def test_a_batch_gives_what_its_pictures_give_one_by_one(engines: dict[EngineKin
 @needs_weights
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_run_gave_is_not_changed_by_the_next(engines: dict[EngineKind, Engine], kind: EngineKind) -> None:
-    network = engines[kind].network(TEXT_DETECTION)
+    network = engines[kind].network(TEXT_BOTH_WAYS)
     first = network.run(some_pictures(1, 96, 128))[0]
     kept = first.copy()
     network.run(some_pictures(1, 96, 128)[:, ::-1] * 0.5)
@@ -131,7 +131,7 @@ def test_a_rest_gives_back_the_memory_of_a_great_picture() -> None:
         "print((used - psutil.Process().memory_info().rss) // 2**20)\n"
         "network.run(numpy.zeros((1, 3, 64, 64), numpy.float32))\n"
     )
-    command = [sys.executable, "-c", script, str(DEFAULT_DIRECTORY), TEXT_DETECTION]
+    command = [sys.executable, "-c", script, str(DEFAULT_DIRECTORY), TEXT_BOTH_WAYS]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(done.stdout) > 40
 

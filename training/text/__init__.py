@@ -1,0 +1,1 @@
+"""One text finder for both directions, taught by the one that needs two passes."""
