@@ -96,9 +96,8 @@ def _islands(grey: Pixels, shortest: float) -> list[npt.NDArray[np.float32]]:
     """Corners (4 x 2) of rectangles packed with edges, in pixels of `grey`; each place once, the largest first."""
     rows, columns = grey.shape[0] // CELL_PX, grey.shape[1] // CELL_PX
     whole = grey[: rows * CELL_PX, : columns * CELL_PX]
-    across = cv2.Sobel(whole, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(whole, cv2.CV_32F, 0, 1, scale=1 / 8)
-    energy = cv2.add(cv2.multiply(across, across), cv2.multiply(down, down))
+    across, down = (cv2.multiply(each, each, dtype=cv2.CV_32F, scale=1 / 64) for each in cv2.spatialGradient(whole))
+    energy = cv2.add(across, down)
     energy = cv2.blur(cv2.resize(energy, (columns, rows), interpolation=cv2.INTER_AREA), (3, 3))
     kept: dict[tuple[int, ...], tuple[float, npt.NDArray[np.float32]]] = {}
     for step in ENERGY_STEPS:
