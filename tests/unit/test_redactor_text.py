@@ -11,7 +11,7 @@ from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
 from services.redactor.detectors.marks import Reading
-from services.redactor.detectors.text import Text
+from services.redactor.detectors.text import Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
@@ -210,3 +210,14 @@ def test_the_same_seed_draws_the_same_scenes() -> None:
 def grounds_in_order() -> Iterable[str]:
     made = (grounds.radiograph, grounds.ct, grounds.ultrasound, grounds.ecg, grounds.monitor, grounds.wristband)
     return [each.__name__ for each in (*made, grounds.paper)]
+
+
+def test_paper_in_uneven_light_is_paper_and_a_light_film_is_none() -> None:
+    for scene in scenes(4, seed=3, only=("ecg",)):
+        assert looks_like_paper(scene.pixels)
+    level = np.linspace(190, 230, 400, dtype=np.float32)
+    sheet = np.repeat(np.repeat(level[np.newaxis, :, np.newaxis], 300, axis=0), 3, axis=2)
+    assert looks_like_paper(sheet.astype(np.uint8))
+    film = sheet.copy()
+    film[:, :150] = np.linspace(60, 190, 150, dtype=np.float32)[np.newaxis, :, np.newaxis]
+    assert not looks_like_paper(film.astype(np.uint8))

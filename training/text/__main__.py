@@ -33,13 +33,13 @@ def main() -> None:
 def _train(sources: Path, weights: Path, out: Path, start: Path | None, *, quick: bool) -> None:
     from services.redactor.weights import TEXT_DETECTION, require
     from training.tattoos.sources import fetch
-    from training.text.lessons import LESSONS, QUICK_LESSONS, write_all
+    from training.text.lessons import NUMBERS, QUICK_NUMBERS, write_all
     from training.text.train import QUICK, Plan, train
 
     fetch(sources)
     teacher = require(weights) / TEXT_DETECTION
     lessons = out / "lessons"
-    write_all(lessons, teacher, sources, QUICK_LESSONS if quick else LESSONS)
+    write_all(lessons, teacher, sources, QUICK_NUMBERS if quick else NUMBERS)
     made, sha256 = train(lessons, teacher, out, QUICK if quick else Plan(), start=start)
     print(f"{made}: sha256 {sha256}")
 

@@ -6,7 +6,7 @@ is emptied. On photographs without lettering of ours the original's two passes a
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,6 @@ from training.tattoos.sources import Sources, load
 from training.text.recorders import recorder
 
 SEED = 20_261_122
-LESSONS = 3100
-QUICK_LESSONS = 24
 LARGEST_PX = 1120
 """Lessons are cut to this: of a larger picture a part is enough."""
 
@@ -51,6 +49,10 @@ SPARSE = 2400
 
 RECORDERS = 4000
 """From here on most are the paper of recorders, with grids of all kinds, and many are small pictures."""
+
+NUMBERS = (*range(865), *range(2400, 3291), *range(4000, 4600))
+QUICK_NUMBERS = NUMBERS[::100]
+"""The lessons that are learned from."""
 
 LEGIBLE_PX = 7
 """Letters of a lower font, in a picture that was made smaller, are no lettering any more."""
@@ -238,7 +240,7 @@ def _photo_ground(rng: np.random.Generator, sources: Sources) -> grounds.Ground:
     return grounds.Ground(levels, ((0, 0, width, height),), contrasts=(60, 120, 200), blur=float(rng.uniform(0, 0.8)))
 
 
-def write(target: Path, network: Path, sources: Path, numbers: range) -> Iterator[int]:
+def write(target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> Iterator[int]:
     """Writes the lessons of these numbers that are not there yet, each as PNGs in one .npz; yields each number."""
     cv2.setNumThreads(1)
     teacher, loaded = Teacher(network), load(sources)
@@ -257,11 +259,11 @@ def write(target: Path, network: Path, sources: Path, numbers: range) -> Iterato
         yield number
 
 
-def write_all(target: Path, network: Path, sources: Path, count: int, processes: int = 2) -> None:
-    """The first `count` lessons, shared among processes."""
+def write_all(target: Path, network: Path, sources: Path, numbers: Sequence[int], processes: int = 2) -> None:
+    """These lessons, shared among processes."""
     context = multiprocessing.get_context("spawn")
     parts = [
-        context.Process(target=_write_part, args=(target, network, sources, range(first, count, processes)))
+        context.Process(target=_write_part, args=(target, network, sources, numbers[first::processes]))
         for first in range(processes)
     ]
     for part in parts:
@@ -272,6 +274,6 @@ def write_all(target: Path, network: Path, sources: Path, count: int, processes:
             raise SystemExit(part.exitcode)
 
 
-def _write_part(target: Path, network: Path, sources: Path, numbers: range) -> None:
+def _write_part(target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> None:
     for _ in write(target, network, sources, numbers):
         pass

@@ -38,7 +38,7 @@ Lesson = dict[str, npt.NDArray[np.uint8]]
 class Plan:
     """How long, and how much at once."""
 
-    steps: int = 1250
+    steps: int = 1400
     batch: int = 6
     rate: float = 3e-4
     kept: float = 0.99  # of the running mean of the weights, a step
