@@ -22,6 +22,12 @@ def main() -> None:
     for each in (training, measuring):
         each.add_argument("--weights", type=Path, default=Path(".data/weights"), help="what `make weights` has fetched")
     given = parser.parse_args()
+    if given.command == "evaluate":
+        if (given.pictures is None) != (given.ground_truth is None):
+            measuring.error("--pictures and --ground-truth go together")
+        for path in (given.pictures, given.ground_truth):
+            if path is not None and not path.exists():
+                measuring.error(f"{path} does not exist")
     if given.command == "train":
         _train(given.sources, given.weights, given.out, given.start, quick=given.quick)
     else:
