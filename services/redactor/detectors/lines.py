@@ -43,6 +43,12 @@ class Line:
         across, down = across + 2 * grow, down + 2 * grow
         return cls(centre, across, down, angle) if across >= down else cls(centre, down, across, angle + 90)
 
+    def turned_back(self, quarter_turns: int, width: int, height: int) -> "Line":
+        """The line, found in `np.rot90(picture, quarter_turns)`, in the picture of this size before the turn."""
+        x, y = self.centre
+        centre = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))[quarter_turns % 4]
+        return Line(centre, self.across, self.down, self.angle + 90 * (quarter_turns % 4))
+
     def moved(self, right: float, down: float, factor: float) -> "Line":
         """The line shifted, then made larger or smaller."""
         centre = (self.centre[0] + right) * factor, (self.centre[1] + down) * factor
@@ -72,10 +78,13 @@ class Line:
         return turned(level, quarter_turns)
 
 
-def lines_of(likely: npt.NDArray[np.float32], pixel: float, box: float, growth: float) -> Iterator[tuple[Line, float]]:
+def lines_of(
+    likely: npt.NDArray[np.float32], pixel: float, box: float, growth: float, *, apart: bool = False
+) -> Iterator[tuple[Line, float]]:
     """The lines of a text map (height x width, 0 to 1) and their mean score, from `box` up; `pixel` bounds a core.
 
-    The map marks the core of a line; `growth` (by area and outline) brings back its full height.
+    The map marks the core of a line; `growth` (by area and outline) brings back its full height. `apart`: cores that
+    run into each other are taken apart (see `_untangled`).
     """
     core = cv2.dilate((likely > pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
@@ -85,7 +94,7 @@ def lines_of(likely: npt.NDArray[np.float32], pixel: float, box: float, growth: 
             continue
         if seen[1] >= box:
             yield seen
-        else:
+        elif apart:
             yield from (part for part in _untangled(likely, outline, pixel, growth) if part[1] >= box)
 
 

@@ -30,7 +30,8 @@ uneven light up to 35, the lightest film of the development set 68)."""
 
 MARGIN_PX, EDGE_PX = 32, 6
 """The picture is continued beyond its edges by this: a line that the edge cuts through is else not seen as one. Of what
-is seen there only the first pixels count, so that nothing runs together in the mirror."""
+is seen there by the network for both directions only the first pixels count, so that nothing runs together in the
+mirror."""
 
 USUAL_HEIGHT = 0.06
 """Lines up to this part of the picture's shorter side are believed at the threshold. What is taller is more often an
@@ -90,19 +91,21 @@ overlooked is seen otherwise."""
 
 
 class _Sight(NamedTuple):
-    """A network, and how much the cores in its maps must grow to be lines (see `lines_of`)."""
+    """A network, and how lines come out of its maps (see `lines_of`). `edge_px`: what of the margin counts."""
 
     network: Network
-    growth: float
     detector: str
+    growth: float
+    edge_px: int
+    apart: bool
 
 
 class Text:
     """Lines and words anywhere in the picture, upright or turned, less the clinical marks."""
 
     def __init__(self, engine: Engine, *, pixel: float, box: float, mark: float) -> None:
-        self._both_ways = _Sight(engine.network(TEXT_BOTH_WAYS), 1.3, "text-both-ways-1")
-        self._upright = _Sight(engine.network(TEXT_DETECTION), 1.6, "ppocrv6-det-small-3.10.0")
+        self._both_ways = _Sight(engine.network(TEXT_BOTH_WAYS), "text-both-ways-1", 1.3, EDGE_PX, apart=True)
+        self._upright = _Sight(engine.network(TEXT_DETECTION), "ppocrv6-det-small-3.10.0", 1.6, MARGIN_PX, apart=False)
         self._reader = Reader(engine, mark)
         self._pixel, self._box, self._mark = pixel, box, mark
 
@@ -163,18 +166,20 @@ class Text:
     ) -> list[Region]:
         """Regions found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
-        around = turned(on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101)), turn)
-        likely = sight.network.run(to_tensor(around, scale=1 / 127.5, shift=-1.0))[0][0, 0]
-        likely = np.rot90(likely, -turn)
-        rows, columns = (slice(MARGIN_PX - EDGE_PX, MARGIN_PX + length + EDGE_PX) for length in small.shape[:2])
-        likely = np.ascontiguousarray(likely[rows, columns])
+        around = on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101))
+        likely = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
+        if sight.edge_px < MARGIN_PX:
+            beyond = MARGIN_PX - sight.edge_px
+            rows, columns = (slice(beyond, MARGIN_PX + length + sight.edge_px) for length in small.shape[:2])
+            likely = np.ascontiguousarray(likely[rows, columns])
         paper = sight is self._upright
 
         regions = []
         for faint in (False, True) if words else (False,):
             part = FAINT if faint else 1.0
-            for line, score in lines_of(likely, self._pixel * part, self._box * part, sight.growth):
-                line = line.moved(-EDGE_PX, -EDGE_PX, 1 / factor)
+            for line, score in lines_of(likely, self._pixel * part, self._box * part, sight.growth, apart=sight.apart):
+                line = line.turned_back(turn, around.shape[1], around.shape[0])
+                line = line.moved(-sight.edge_px, -sight.edge_px, 1 / factor)
                 if faint:
                     stays = self._reader.holds(line.straightened(pixels, 0), words)
                 else:
