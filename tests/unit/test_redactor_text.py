@@ -1,11 +1,13 @@
 """The text finder on drawn scenes (`tests.scenes.text`): what is found, what may stay. Figures hold with a margin."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image, ImageOps
 
 from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
@@ -221,3 +223,12 @@ def test_paper_in_uneven_light_is_paper_and_a_light_film_is_none() -> None:
     film = sheet.copy()
     film[:, :150] = np.linspace(60, 190, 150, dtype=np.float32)[np.newaxis, :, np.newaxis]
     assert not looks_like_paper(film.astype(np.uint8))
+
+
+@needs_weights
+def test_the_name_badge_in_a_photo_is_covered(finder: Text) -> None:
+    """Letters of a few pixels, in the second portrait of the samples."""
+    with Image.open(Path(__file__).parents[1] / "samples" / "pictures" / "photo.jpg") as photo:
+        pixels = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"), np.uint8)
+    mask = painted(pixels, finder.detect(pixels))
+    assert mask[492:512, 706:760].mean() > 0.8

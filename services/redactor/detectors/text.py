@@ -80,9 +80,10 @@ class Scale(NamedTuple):
         return round(self.part * float(min(self.most, max(self.least, height, width))))
 
 
-PHOTO, FILM = Scale(960, 1600, SHRUNK), Scale(1120, 2240, SHRUNK)
-PAPER = Scale(1280, 2240)
-"""White paper (an ECG, a letter) and films, and all other grey pictures: their lettering is small and faint."""
+PHOTO = Scale(960, 1600)
+FILM, PAPER = Scale(1120, 2240, SHRUNK), Scale(1280, 2240)
+"""Films and all other grey pictures, and white paper (an ECG, a letter): their lettering is small and faint. Photos are
+not shrunk: on a name badge letters are as small and no program has set them."""
 
 
 PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX = 960, 1152
@@ -139,7 +140,8 @@ class Text:
         if paper:
             found = self._seen(pixels, single(pixels), side_px, self._upright)
         else:
-            found = self._seen(pixels, single(pixels), round(SHRUNK * side_px), self._both_ways)
+            part = SHRUNK if colourless(pixels) else 1.0
+            found = self._seen(pixels, single(pixels), round(part * side_px), self._both_ways)
         return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
     def _without_marks(
