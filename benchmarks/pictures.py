@@ -99,8 +99,8 @@ def shipped() -> Iterator[Sample]:
         yield Sample("shipped", name, (SHIPPED / name).read_bytes(), asked + ignored)
 
 
-def generated(count: int, seed: int = SEED) -> Iterator[Sample]:
-    """`count` scenes of each generator: lettering, codes, and both with faces. Synthetic, and to be called so."""
+def lettered(count: int, seed: int) -> Iterator[Sample]:
+    """`count` drawn scenes with lettering; marks and traces are to stay."""
     for number, scene in enumerate(text.scenes(count, seed)):
         truths = tuple(
             Truth(
@@ -113,6 +113,11 @@ def generated(count: int, seed: int = SEED) -> Iterator[Sample]:
         marks = tuple(Truth("mark", line.box) for line in scene.written if not line.must_go)
         keep = marks + tuple(Truth("trace", box) for box in scene.keep)
         yield Sample("synthetic lettering", f"text-{number}-{scene.ground}", png(scene.pixels), truths, keep)
+
+
+def generated(count: int, seed: int = SEED) -> Iterator[Sample]:
+    """`count` scenes of each generator: lettering, codes, and both with faces. Synthetic, and to be called so."""
+    yield from lettered(count, seed)
     for label in codes.scenes(count, seed):
         left, top = np.floor(label.corners.min(axis=0)).astype(int)
         right, bottom = np.ceil(label.corners.max(axis=0)).astype(int)

@@ -88,7 +88,7 @@ def line(rng: np.random.Generator) -> str:
     if kind < 0.35:
         return WORDS[_pick(rng, tuple(WORDS))](rng)
     if kind < 0.55:
-        named, unit = _pick(rng, ("HR", "PR", "QRS", "QT/QTc", "FR", "MI", "TIS", "SV", "V1", "aVR", "II", "Gain")), ""
+        named = _pick(rng, ("HR", "PR", "QRS", "QT/QTc", "FR", "MI", "TIS", "SV", "V1", "aVR", "II", "Gain"))
         unit = _pick(rng, ("", " ms", " bpm", " mm/s", " mm/mV", " Hz", " cm", " dB", " kV", " %"))
         return f"{named} {int(rng.integers(1, 999))}{unit}"
     words = ["".join(_pick(rng, tuple(LETTERS)) for _ in range(int(rng.integers(1, 11)))) for _ in range(8)]

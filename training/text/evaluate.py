@@ -9,18 +9,17 @@ from pathlib import Path
 import cv2
 
 from benchmarks import pictures
-from benchmarks.pictures import Sample, Truth
-from benchmarks.scoring import is_covered, mask_of, score
+from benchmarks.pictures import Sample
+from benchmarks.scoring import mask_of, score
 from services.redactor.detectors import text
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
-from tests.scenes.text import scenes
 
 PARTS = (0.6, 0.75, 0.9, 1.0)
 """Of the size in which the original looked: `services.redactor.detectors.text.SHRUNK` is one of them."""
 
-SEED = 990_017
+SEED = 990_017  # no lesson was drawn from it
 MAX_PIXELS = 100_000_000
 
 
@@ -45,7 +44,10 @@ def table(weights: Path, count: int, folder: Path | None, ground_truth: Path | N
         make_engine(EngineKind.AUTO, weights), pixel=limits.text_pixel, box=limits.text, mark=limits.mark
     )
     rows: dict[tuple[str, float], Row] = {}
-    for sample in [*drawn(count), *(pictures.from_folder(folder, ground_truth) if folder and ground_truth else ())]:
+    for sample in [
+        *pictures.lettered(count, SEED),
+        *(pictures.from_folder(folder, ground_truth) if folder and ground_truth else ()),
+    ]:
         pixels = next(open_picture(sample.data, max_pixels=MAX_PIXELS).frames).shown()
         lettering = Sample(
             sample.group, sample.name, b"", tuple(each for each in sample.truths if each.kind == "text"), sample.keep
@@ -60,7 +62,7 @@ def table(weights: Path, count: int, folder: Path | None, ground_truth: Path | N
             judged = score(lettering, filled, [])
             row.pictures += 1
             row.strings += len(judged.covered)
-            row.covered += sum(is_covered(truth, filled) for truth, _ in judged.covered)
+            row.covered += sum(hit for _, hit in judged.covered)
             row.to_keep += len(judged.kept)
             row.kept += sum(kept for _, kept in judged.kept)
             row.outside += judged.outside
@@ -71,15 +73,6 @@ def table(weights: Path, count: int, folder: Path | None, ground_truth: Path | N
             f"| {row.outside / row.pictures:.2%} | {row.cpu_s / row.pictures:.2f} |"
         )
     return "\n".join(lines)
-
-
-def drawn(count: int) -> Iterator[Sample]:
-    """Scenes of a seed that no lesson was drawn from."""
-    for number, scene in enumerate(scenes(count, SEED)):
-        truths = tuple(Truth("text", line.box, line.corners) for line in scene.written if line.must_go)
-        keep = [Truth("mark", line.box) for line in scene.written if not line.must_go]
-        keep += [Truth("trace", box) for box in scene.keep]
-        yield Sample("drawn", f"{number}-{scene.ground}", pictures.png(scene.pixels), truths, tuple(keep))
 
 
 @contextmanager

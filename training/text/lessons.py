@@ -19,9 +19,11 @@ from services.redactor.detectors import Pixels, on_grid, scaled, single, to_tens
 from services.redactor.detectors.text import (
     FILM,
     LARGEST_GROWTH,
+    MARGIN_PX,
     PAPER,
     PHOTO,
     colourless,
+    continued,
     evened,
     looks_like_paper,
 )
@@ -88,12 +90,12 @@ class Teacher:
 
     def map(self, shown: Pixels, turn: int) -> npt.NDArray[np.float32]:
         """Height x width of `shown`, 0 to 1."""
-        margin = 32
-        how = cv2.BORDER_REPLICATE if turn or min(shown.shape[:2]) <= margin else cv2.BORDER_REFLECT_101
-        around = on_grid(np.asarray(cv2.copyMakeBorder(shown, *(margin,) * 4, how), np.uint8))
+        around = on_grid(continued(shown, mirrored=not turn))
         found = self._network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
         back = np.rot90(found, -turn)
-        return np.ascontiguousarray(back[margin : margin + shown.shape[0], margin : margin + shown.shape[1]])
+        return np.ascontiguousarray(
+            back[MARGIN_PX : MARGIN_PX + shown.shape[0], MARGIN_PX : MARGIN_PX + shown.shape[1]]
+        )
 
 
 def lesson(number: int, teacher: Teacher, sources: Sources) -> Lesson:

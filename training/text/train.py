@@ -16,18 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from services.redactor.detectors.text import MARGIN_PX, SHRUNK
+from services.redactor.pixels.paint import FILL
 from training.text.network import TextNet, export
 
 SEED = 20_261_122
 SIDE_PX = 640
-FACTOR = 0.75  # services.redactor.detectors.text.SHRUNK
-"""The picture that the network sees, by that in which the original looked..."""
-
 OTHER_FACTORS = (0.45, 1.0)
-"""... and what else it is shown, so that it stays at home at other sizes (the second look has one)."""
+"""The picture that the network sees, by that in which the original looked: mostly `SHRUNK`, and for a third between
+these, so that it stays at home at other sizes."""
 
-MARGIN_PX = 32
-PAINT = 128
 HARD = 3
 """For each pixel of lettering, this many others count: those in which the network errs most."""
 
@@ -135,7 +133,7 @@ def _read(place: Path) -> Lesson:
 
 def seen_and_wanted(lesson: Lesson, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """A part of a lesson as the network sees it (`SIDE_PX` square x 3), and the map it should give."""
-    factor = FACTOR if rng.random() < 0.65 else float(rng.uniform(*OTHER_FACTORS))
+    factor = SHRUNK if rng.random() < 0.65 else float(rng.uniform(*OTHER_FACTORS))
     pixels = lesson["shown" if rng.random() < 0.75 else "plain"]
     side = round(SIDE_PX / factor)
     wanted = lesson["wanted"]
@@ -180,7 +178,7 @@ def _painted(
         if rng.random() < 0.5:
             grow = round(min(width, height) * 1.2) + 4
             part = slice(max(0, top - grow), top + height + grow), slice(max(0, left - grow), left + width + grow)
-            pixels[part], wanted[part] = PAINT, 0
+            pixels[part], wanted[part] = FILL[0], 0
     return pixels, wanted
 
 

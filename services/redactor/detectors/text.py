@@ -3,8 +3,8 @@
 Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
 clinical mark standing alone (see `marks`) is given back, and only when it is read surely.
 On films and photos one network finds it in one pass: PP-OCRv6's small detector (Apache-2.0), taught by `training/text`
-to see lying lines as well as upright ones, in a smaller picture. On white paper it is the original in two passes, since
-columns of numbers look like lying lines to the other. Maps are turned into boxes as the paper on Differentiable
+to see lying lines as well as upright ones, films in a smaller picture. On white paper it is the original in two passes,
+since columns of numbers look like lying lines to the other. Maps are turned into boxes as the paper on Differentiable
 Binarization does it.
 """
 
@@ -65,7 +65,8 @@ NO_WORDS: frozenset[str] = frozenset()
 
 
 SHRUNK = 0.75
-"""The network for both directions was taught to see in pictures of this part of the size."""
+"""The network for both directions was taught to see in pictures of this part of the size. Only films are shown to it
+so: in a photo a name badge was lost."""
 
 
 class Scale(NamedTuple):
@@ -82,13 +83,12 @@ class Scale(NamedTuple):
 
 PHOTO = Scale(960, 1600)
 FILM, PAPER = Scale(1120, 2240, SHRUNK), Scale(1280, 2240)
-"""Films and all other grey pictures, and white paper (an ECG, a letter): their lettering is small and faint. Photos are
-not shrunk: on a name badge letters are as small and no program has set them."""
+"""Films and all other grey pictures, and white paper (an ECG, a letter): their lettering is small and faint."""
 
 
 PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX = 960, 1152
-"""The same for a second look, of a photo and of small print: another scale than the first look's, so that what was
-overlooked is seen otherwise."""
+"""The same for a second look, of a photo and of small print (films are shrunk then, too): another scale than the first
+look's, so that what was overlooked is seen otherwise."""
 
 
 class _Sight(NamedTuple):
@@ -131,7 +131,7 @@ class Text:
         return self._without_marks(pixels, found, paper, words)
 
     def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
-        """The same at this scale, the contrast as it is: for a second look.
+        """The same with this longer side (of films `SHRUNK`), the contrast as it is: for a second look.
 
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
@@ -168,7 +168,7 @@ class Text:
     ) -> list[Region]:
         """Regions found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
-        around = on_grid(_continued(small, cv2.BORDER_REPLICATE if turn else cv2.BORDER_REFLECT_101))
+        around = on_grid(continued(small, mirrored=not turn))
         likely = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
         if sight.edge_px < MARGIN_PX:
             beyond = MARGIN_PX - sight.edge_px
@@ -230,10 +230,10 @@ def _uncut(edges: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArr
     return np.array([left, top, right, bottom], np.float32)
 
 
-def _continued(pixels: Pixels, how: int) -> Pixels:
-    """The picture with its edges carried on by `MARGIN_PX`."""
-    if min(pixels.shape[:2]) <= MARGIN_PX:
-        how = cv2.BORDER_REPLICATE  # there is not enough picture to mirror
+def continued(pixels: Pixels, *, mirrored: bool) -> Pixels:
+    """The picture carried on by `MARGIN_PX` beyond its edges, mirrored (where it is large enough) or drawn out."""
+    enough = min(pixels.shape[:2]) > MARGIN_PX
+    how = cv2.BORDER_REFLECT_101 if mirrored and enough else cv2.BORDER_REPLICATE
     return np.asarray(cv2.copyMakeBorder(pixels, *(MARGIN_PX,) * 4, how), np.uint8)
 
 
