@@ -69,13 +69,12 @@ def test_leaning_faces_are_found(finder: Faces, photo: Pixels, degrees: int) -> 
 def test_a_diagonal_turn_alone_finds_them_and_knows_where_they_lie(
     finder: Faces, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no such turn is made of a grey picture, nor when single turns are asked for."""
+    """And no such turn is made when single turns are asked for."""
     for network in (finder._large, finder._small):
         monkeypatch.setattr(network, "detect", lambda *_: [])
     leaning, points = tilted(photo, 45)
     assert covered(finder.detect(leaning), leaning, points)
     assert not finder.detect(leaning, turns=(0, 2))
-    assert not finder.detect(np.repeat(leaning.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2))
 
 
 @pytest.mark.parametrize(("part", "sure"), [(4, 0.25), (8, 0.7)])
@@ -122,7 +121,24 @@ def test_faces_in_a_grey_photo_are_found(finder: Faces, photo: Pixels, monkeypat
         assert covered(found, lying, corners)
 
 
+@pytest.mark.parametrize("degrees", [45, 135])
+def test_leaning_faces_in_a_grey_photo_are_found(
+    finder: Faces, photo: Pixels, degrees: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the diagonal turns alone, which a film is spared: nothing in it looks like a face."""
+    monkeypatch.setattr(finder._small, "detect", lambda pixels, turns: [])
+    leaning, points = tilted(photo, degrees)
+    grey = np.asarray(cv2.cvtColor(cv2.cvtColor(leaning, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+    _, likely = finder._large.detect_if_hinted(grey)
+    assert likely
+    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda pixels, turns: ([], likely))
+    assert covered(finder.detect(grey), grey, points)
+    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda pixels, turns: ([], False))
+    assert not finder.detect(grey)
+
+
 def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where the glance was a doubt, closely in that turn only."""
     sides = []
     network = finder._large._network
 
@@ -135,6 +151,10 @@ def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest
     noise = np.random.default_rng(5).normal(60, 4, (900, 700, 1)).clip(0, 255).astype(np.uint8)
     assert finder.detect(np.repeat(noise, 3, axis=2)) == []
     assert sides == [CENTERFACE_SIDE_PX // 2] * 4
+    sides.clear()
+    monkeypatch.setattr(finder._large, "_glance", lambda pixels, turns: turns[2:3])
+    assert finder.detect(np.repeat(noise, 3, axis=2)) == []
+    assert sides == [CENTERFACE_SIDE_PX]
     sides.clear()
     finder.detect(np.concatenate([noise, noise, noise // 4], axis=2))
     assert len(sides) == 6
