@@ -52,6 +52,24 @@ def test_bars_too_small_blurred_or_dark_to_be_read_are_found_by_their_print(code
     assert hits >= (6 if symbology == "PDF417" else 9), f"{hits} of {len(shown)}"
 
 
+@pytest.mark.parametrize("symbology", ["Code128", "EAN13", "PDF417"])
+def test_lying_bars_are_read_where_asked_for_and_found_by_their_print_anyhow(codes: Codes, symbology: str) -> None:
+    shown = scene(symbology, 320, "clean", 90, seed=11, background="skin")
+    assert any("zxing" in region.detector for region in codes.detect(shown.pixels))
+    unread = codes.detect(shown.pixels, lying=False)
+    assert not any("zxing" in region.detector for region in unread)
+    assert covered(shown, [padded(region) for region in unread]) >= FOUND_FROM
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_second_look_reads_bars_in_both_directions_and_only_reads(codes: Codes, turn: int) -> None:
+    shown = scene("Code128", 320, "clean", turn, seed=11, background="skin")
+    assert covered(shown, [padded(region) for region in codes.read(shown.pixels)]) >= FOUND_FROM
+    small = next(scenes(1, seed=21, symbology="Code128"))
+    assert found(codes, small)
+    assert codes.read(small.pixels) == []
+
+
 def test_what_is_found_says_nothing_of_what_the_code_says(codes: Codes) -> None:
     shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
     (region,) = codes.detect(shown.pixels)

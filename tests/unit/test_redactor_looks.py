@@ -52,6 +52,8 @@ class Scripted:
     def detect(self, pixels: Pixels, **_: object) -> list[Region]:
         return []
 
+    read = detect
+
 
 def moved(region: Region) -> Region:
     left, top, width, height = (round(edge * SCALE) for edge in region.box)

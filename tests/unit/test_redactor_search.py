@@ -27,9 +27,11 @@ class Asked:
 
     def __init__(self, found: list[Region], **thresholds: float) -> None:
         self.found, self.thresholds, self.calls = found, thresholds, 0
+        self.told: dict[str, object] = {}
 
-    def detect(self, pixels: Pixels, *_: object) -> list[Region]:
+    def detect(self, pixels: Pixels, *_: object, **told: object) -> list[Region]:
         self.calls += 1
+        self.told = told
         return list(self.found)
 
 
@@ -55,6 +57,13 @@ def test_tattoos_are_sought_whatever_the_author_calls_the_picture(search: Search
     findings = search(PHOTO, kind, Watch())
     assert (findings.regions, findings.proposals) == ((SURE,), (UNSURE,))
     assert search.proposals(PHOTO, Watch()) == (UNSURE,)
+
+
+def test_lying_bars_are_read_at_once_in_photos_and_by_the_second_look_in_films(search: Search) -> None:
+    search(PHOTO, None, Watch())
+    assert search.codes.told == {"lying": True}  # type: ignore[attr-defined]
+    search(FILM, None, Watch())
+    assert search.codes.told == {"lying": False}  # type: ignore[attr-defined]
 
 
 def test_tattoos_are_not_sought_where_nothing_has_a_colour(search: Search) -> None:

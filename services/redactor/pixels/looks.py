@@ -43,7 +43,7 @@ def look_again(
     small_print = kind in SMALL_PRINT or looks_like_print(painted)
     side = RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX
     found = search.text.detect_once(moved, round(side * SCALE))
-    found += search.faces.detect(moved, turns=(0, 2)) + search.codes.detect(moved, largest_growth=1.0)
+    found += search.faces.detect(moved, turns=(0, 2)) + search.codes.read(moved)
     seen = [_moved_back(each, size[0] / width, size[1] / height, width, height) for each in found]
     return uncovered([each for each in seen if each is not None], regions, width, height, clinical)
 

@@ -46,23 +46,24 @@ class Search:
         watch.lap("faces")
         found += self.text.detect(pixels, True if kind in SMALL_PRINT else None, words)
         watch.lap("text")
-        found += self.codes.detect(pixels)
+        grey = is_grey(pixels)
+        found += self.codes.detect(pixels, lying=not grey)
         watch.lap("codes")
-        tattoos = self._tattoos(pixels, watch)
+        tattoos = self._tattoos(pixels, grey, watch)
         found += [region for region in tattoos if region.score >= self._sure_tattoo]
         return Findings(tuple(merged(found)), self._unsure(tattoos))
 
     def proposals(self, pixels: Pixels, watch: Watch, *, sure_too: bool = False) -> tuple[Region, ...]:
         """`Findings.proposals` alone. `sure_too`: with what would be painted, for a picture whose regions a person has
         set: they may have taken a tattoo's box away."""
-        tattoos = self._tattoos(pixels, watch)
+        tattoos = self._tattoos(pixels, is_grey(pixels), watch)
         sure = merged([region for region in tattoos if sure_too and region.score >= self._sure_tattoo])
         return (*sure, *self._unsure(tattoos))
 
-    def _tattoos(self, pixels: Pixels, watch: Watch) -> list[Region]:
+    def _tattoos(self, pixels: Pixels, grey: bool, watch: Watch) -> list[Region]:
         """Of every score from that on which something is proposed; none where nothing has a colour. What the author
         calls the picture plays no part: a photo sent as a radiograph would go unsearched."""
-        found = [] if is_grey(pixels) else self.tattoos.detect(pixels)
+        found = [] if grey else self.tattoos.detect(pixels)
         watch.lap("tattoos")
         return found
 
