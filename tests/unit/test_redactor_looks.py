@@ -44,7 +44,7 @@ class Scripted:
     def proposals(self, pixels: Pixels, *_: object, sure_too: bool = False) -> tuple[Region, ...]:
         return (*self.proposed, *(each for each in self.first if sure_too and each.kind is RegionKind.TATTOO))
 
-    def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
+    def detect_once(self, pixels: Pixels, part: float, small_print: bool) -> list[Region]:
         """The text of a second look: the script's regions, where they lie in the moved picture."""
         self.seen.append(pixels)
         return [moved(each) for each in (self.looks.pop(0) if self.looks else [])]
@@ -147,7 +147,7 @@ def test_a_great_picture_is_halved_for_the_second_look_and_places_stay_right() -
     seen: list[Pixels] = []
 
     class Halving(Scripted):
-        def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
+        def detect_once(self, pixels: Pixels, part: float, small_print: bool) -> list[Region]:
             seen.append(pixels)
             left, top, width, height = (round(edge * SCALE / 2) for edge in far.box)
             return [far.model_copy(update={"box": (left + SHIFT_PX, top + SHIFT_PX, width, height)})]

@@ -13,7 +13,7 @@ from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
 from services.redactor.detectors.marks import Reading
-from services.redactor.detectors.text import Text, looks_like_paper
+from services.redactor.detectors.text import NO_WORDS, Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
@@ -192,13 +192,34 @@ def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
 ) -> None:
     shapes: list[tuple[int, ...]] = []
 
-    def read(crops: list[Pixels]) -> list[Reading]:
+    def read(crops: list[Pixels], **_: object) -> list[Reading]:
         shapes.extend(crop.shape[:2] for crop in crops)
         return []
 
     monkeypatch.setattr(finder._reader, "read", read)
     assert not finder._reader.legible(np.zeros((*size, 3), np.uint8))
     assert shapes == [size if turn % 2 == 0 else size[::-1] for turn in turns]
+
+
+@needs_weights
+def test_short_lines_are_padded_little_but_on_paper(finder: Text, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, widths = finder._reader, []
+    network = reader._network
+
+    class Listening:
+        def run(self, batch: npt.NDArray[np.float32]) -> object:
+            widths.append(batch.shape[3])
+            return network.run(batch)
+
+    monkeypatch.setattr(reader, "_network", Listening())
+    short, long = np.zeros((30, 50, 3), np.uint8), np.zeros((30, 110, 3), np.uint8)
+    reader.read([short, long])
+    reader.legible(short)
+    assert widths == [128, 192, 128, 64]  # and on its side
+    widths.clear()
+    reader.legible(short, paper=True)
+    assert not reader.marks(short, [(0, 0, 50, 30)], NO_WORDS, paper=True)[0]
+    assert widths == [160, 160]
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:

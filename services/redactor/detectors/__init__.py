@@ -24,6 +24,8 @@ LEAST_HALVED_PX = 64
 """Smaller pictures are not halved on the way to a size: the odd line that is left out would be a part of them."""
 
 
+THUMBNAIL_PX = 128
+
 GREY = 10
 """Levels between a pixel's channels that a grey picture reaches by its compression."""
 
@@ -60,9 +62,14 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 
 
+def thumbnail(pixels: Pixels) -> Pixels:
+    """128 x 128 x 3, whatever its shape: to tell films from photos and from paper."""
+    return resized(pixels, (THUMBNAIL_PX, THUMBNAIL_PX))
+
+
 def is_grey(pixels: Pixels) -> bool:
     """Whether nothing in the picture has a colour: a radiograph, an ultrasound, a scan in grey."""
-    small = resized(pixels, (128, 128))
+    small = thumbnail(pixels)
     return bool(np.percentile(small.max(axis=2).astype(np.int16) - small.min(axis=2), 99) < GREY)
 
 

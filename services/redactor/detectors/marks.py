@@ -64,8 +64,9 @@ class Reader:
     """Reads pictures of single lines, many in one go."""
 
     HEIGHT_PX = 48
-    WIDTHS_PX = 160
-    """Lines of about the same width are read together: each is padded to a multiple of this."""
+    WIDTHS_PX, PAPER_WIDTHS_PX = 64, 160
+    """Lines of about the same width are read together: each is padded to a multiple of this, which costs as if it were
+    lettering. On white paper to more: with less around it, lettering is read into the trace of an ECG."""
     WIDEST_PX = 960
 
     def __init__(self, engine: Engine, threshold: float) -> None:
@@ -74,20 +75,20 @@ class Reader:
         self._letters = ["", *listed.splitlines(), " "]  # 0 is the blank between letters
         self._threshold = threshold
 
-    def marks(self, pixels: Pixels, boxes: Sequence[Box], words: frozenset[str], *, measures: bool) -> list[bool]:
-        """For each box whether it holds a clinical mark and nothing else; `measures`: a number with a unit is one.
+    def marks(self, pixels: Pixels, boxes: Sequence[Box], words: frozenset[str], *, paper: bool) -> list[bool]:
+        """For each box whether it holds a clinical mark and nothing else; a number with a unit is one, but on paper.
 
         Read twice, as found and tighter: every reading that is sure must be a mark or a part of it, and one is. What
         the file's header says of the patient (`words`) is never a mark.
         """
         short = [box for box in boxes if box[2] <= MARK_SHAPE * box[3] and min(box[2:]) >= SMALLEST_MARK_PX]
         crops = [crop for box in short for crop in (_crop(pixels, box, 0.0), _crop(pixels, box, TIGHTER))]
-        readings = self.read(crops)
+        readings = self.read(crops, paper=paper)
         stays = set()
         for index, box in enumerate(short):
             both = readings[2 * index : 2 * index + 2]
             sure = [each.mark for each in both if each.sure >= self._threshold]
-            good = [mark for mark in sure if _is_mark(mark, measures)]
+            good = [mark for mark in sure if _is_mark(mark, measures=not paper)]
             good += [each.mark for each in both if each.sure >= LEAD_SURE and LEAD.fullmatch(each.mark)]
             named = any(matched(each.text, words) for each in both)
             if good and not named and all(mark in good or any(mark in each for each in good) for mark in sure):
@@ -98,7 +99,7 @@ class Reader:
         """Whether one of `words` is read in this picture of one line, whichever way up it was written."""
         return any(matched(each.text, words) for each in self.read([turned(level, turn) for turn in range(4)]))
 
-    def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE) -> bool:
+    def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE, *, paper: bool = False) -> bool:
         """Whether at least so many letters are read in this picture of one line, whichever way up it was written.
 
         A turn in which the line is too narrow for so many letters is not read: each takes a step of the reader.
@@ -106,17 +107,18 @@ class Reader:
         height, width = level.shape[:2]
         steps = [round(wide * self.HEIGHT_PX / high) / STEP_PX for wide, high in ((width, height), (height, width))]
         turns = [turn for turn in range(4) if steps[turn % 2] >= letters - 1]
-        readings = self.read([turned(level, turn) for turn in turns])
+        readings = self.read([turned(level, turn) for turn in turns], paper=paper)
         return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 
-    def read(self, crops: Sequence[Pixels]) -> list[Reading]:
+    def read(self, crops: Sequence[Pixels], *, paper: bool = False) -> list[Reading]:
         """Each line in turn. Never log or send what comes back."""
+        step = self.PAPER_WIDTHS_PX if paper else self.WIDTHS_PX
         by_width: dict[int, list[int]] = {}
         ready = []
         for index, crop in enumerate(crops):
             wide = min(self.WIDEST_PX, max(16, round(crop.shape[1] * self.HEIGHT_PX / crop.shape[0])))
             ready.append(resized(np.ascontiguousarray(crop), (wide, self.HEIGHT_PX)))
-            by_width.setdefault(-(-wide // self.WIDTHS_PX) * self.WIDTHS_PX, []).append(index)
+            by_width.setdefault(-(-wide // step) * step, []).append(index)
         readings = [Reading("", 0.0)] * len(crops)
         for width, members in by_width.items():
             batch = np.zeros((len(members), 3, self.HEIGHT_PX, width), np.float32)
@@ -137,7 +139,7 @@ class Reader:
         return Reading(word.strip(), lowest if word.strip() else 0.0)
 
 
-def _is_mark(words: str, measures: bool) -> bool:
+def _is_mark(words: str, *, measures: bool) -> bool:
     if measures and MEASURE.fullmatch(words.replace(" ", "")):
         return True
     return bool(words) and all(word in MARKS for word in words.split())

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, resized, scaled, single, to_box, to_tensor, turned
+from services.redactor.detectors import Pixels, on_grid, scaled, single, thumbnail, to_box, to_tensor, turned
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
@@ -86,7 +86,7 @@ FILM, PAPER = Scale(1120, 2240, SHRUNK), Scale(1280, 2240)
 """Films and all other grey pictures, and white paper (an ECG, a letter): their lettering is small and faint."""
 
 
-PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX = 960, 1152
+SECOND_PHOTO_PX, SECOND_SMALL_PRINT_PX = 960, 1152
 """The same for a second look, of a photo and of small print (films are shrunk then, too): another scale than the first
 look's, so that what was overlooked is seen otherwise."""
 
@@ -117,9 +117,9 @@ class Text:
         header says of the patient (see `pixels.header`): lines that hold one are never given back as a mark, and are
         found at lower thresholds.
         """
-        paper = looks_like_paper(pixels)
+        paper, grey = _paper_and_grey(pixels)
         if small_print is None:
-            small_print = paper or colourless(pixels)
+            small_print = paper or grey
         plain = single(pixels)
         shown = evened(plain) if small_print else plain
         if paper:
@@ -130,18 +130,19 @@ class Text:
             found = self._seen(pixels, shown, scale.side_px(pixels), self._both_ways, words=words)
         return self._without_marks(pixels, found, paper, words)
 
-    def detect_once(self, pixels: Pixels, side_px: int) -> list[Region]:
-        """The same with this longer side (of films `SHRUNK`), the contrast as it is: for a second look.
+    def detect_once(self, pixels: Pixels, part: float, small_print: bool = False) -> list[Region]:
+        """The same in `part` of the sides for a second look (of films `SHRUNK`), the contrast as it is: for a picture
+        made smaller by as much. `small_print`: whether lettering may be small and faint though it looks otherwise.
 
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
-        paper = looks_like_paper(pixels)
+        paper, grey = _paper_and_grey(pixels)
         threshold = self._box + (SECOND_DOUBT if paper else 0.0)
+        side_px = part * (SECOND_SMALL_PRINT_PX if small_print or paper or grey else SECOND_PHOTO_PX)
         if paper:
-            found = self._seen(pixels, single(pixels), side_px, self._upright)
+            found = self._seen(pixels, single(pixels), round(side_px), self._upright)
         else:
-            part = SHRUNK if colourless(pixels) else 1.0
-            found = self._seen(pixels, single(pixels), round(part * side_px), self._both_ways)
+            found = self._seen(pixels, single(pixels), round(side_px * (SHRUNK if grey else 1.0)), self._both_ways)
         return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
     def _without_marks(
@@ -151,7 +152,7 @@ class Text:
         it is the first letter of a name."""
         regions = merged(found)
         regions = [region for region in regions if not any(_seen_better(region, other) for other in regions)]
-        stays = self._reader.marks(pixels, [region.box for region in regions], words, measures=not paper)
+        stays = self._reader.marks(pixels, [region.box for region in regions], words, paper=paper)
         marks = [region for region, mark in zip(regions, stays, strict=True) if mark]
         others = [region for region, mark in zip(regions, stays, strict=True) if not mark]
         return others + [mark for mark in marks if any(_beside(mark, other) for other in others)]
@@ -202,12 +203,12 @@ class Text:
         if not drawn and (height < USUAL_HEIGHT or (height < TALL and like_a_line)):
             return True
         letters = SHORT_WORD if paper and short else LONG_WORD
-        if self._reader.legible(level, letters):
+        if self._reader.legible(level, letters, paper=paper):
             return True
         # Two lines close together are one on the map, and then neither is read: each must be, and surely, in its half.
         middle = level.shape[0] // 2
         halves = (level[:middle], level[middle:]) if height >= USUAL_HEIGHT and not drawn else ()
-        return any(self._reader.legible(half, HALF_WORD, self._mark) for half in halves)
+        return any(self._reader.legible(half, HALF_WORD, self._mark, paper=paper) for half in halves)
 
 
 def _covering(line: Line, score: float, pixels: Pixels, detector: str) -> list[Region]:
@@ -254,23 +255,22 @@ def _seen_better(region: Region, other: Region) -> bool:
     return along < SAME_LENGTH and thick < SAME_LINE
 
 
-def looks_like_print(pixels: Pixels) -> bool:
-    """Whether the picture is grey (a radiograph, a scan) or white paper: its lettering may be small and faint."""
-    return colourless(pixels) or looks_like_paper(pixels)
+def _paper_and_grey(pixels: Pixels) -> tuple[bool, bool]:
+    small = thumbnail(pixels)
+    return looks_like_paper(small), colourless(small)
 
 
 def colourless(pixels: Pixels) -> bool:
-    """Whether the picture is grey, but for what compression and a few coloured words leave."""
-    small = resized(pixels, (128, 128))
+    """Whether the picture (or its thumbnail) is grey, but for what compression and a few coloured words leave."""
+    small = thumbnail(pixels)
     spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
     return bool(np.percentile(spread, 95) < 24)
 
 
 def looks_like_paper(pixels: Pixels) -> bool:
-    """Whether more than half of the picture is nearly white, and evenly so (an ECG, a letter, a report): a film of soft
-    tissue may be as light, but is nowhere even."""
-    darkest = resized(pixels, (128, 128)).min(axis=2)
-    low, middle, high = np.percentile(darkest, (25, 50, 75))
+    """Whether more than half of the picture (or its thumbnail) is nearly white, and evenly so (an ECG, a letter, a
+    report): a film of soft tissue may be as light, but is nowhere even."""
+    low, middle, high = np.percentile(thumbnail(pixels).min(axis=2), (25, 50, 75))
     return bool(middle > WHITE and high - low < EVEN)
 
 

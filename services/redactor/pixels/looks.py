@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from services.redactor.detectors import Pixels, halved, resized
-from services.redactor.detectors.text import PHOTO_SIDE_PX, RADIOGRAPH_SIDE_PX, looks_like_print
 from services.redactor.domain import clip, holes, painted_boxes
 from services.redactor.pixels.search import SMALL_PRINT, Search
 from shared.events import Box, PictureKind, Region, RegionKind
@@ -40,9 +39,7 @@ def look_again(
     size = max(1, round(base.shape[1] * SCALE)), max(1, round(base.shape[0] * SCALE))
     margin = (SHIFT_PX, 0)
     moved = np.pad(resized(base, size), (margin, margin, (0, 0)), mode="edge")
-    small_print = kind in SMALL_PRINT or looks_like_print(painted)
-    side = RADIOGRAPH_SIDE_PX if small_print else PHOTO_SIDE_PX
-    found = search.text.detect_once(moved, round(side * SCALE))
+    found = search.text.detect_once(moved, SCALE, kind in SMALL_PRINT)
     found += search.faces.detect(moved, turns=(0, 2)) + search.codes.read(moved)
     seen = [_moved_back(each, size[0] / width, size[1] / height, width, height) for each in found]
     return uncovered([each for each in seen if each is not None], regions, width, height, clinical)
