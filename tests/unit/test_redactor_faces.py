@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from services.redactor.detectors import Pixels, resized, turned
-from services.redactor.detectors.faces import CENTERFACE_SIDE_PX, Faces
+from services.redactor.detectors.faces import CENTERFACE_SIDE_PX, GLANCE_PART, Faces
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
@@ -69,12 +69,12 @@ def test_leaning_faces_are_found(finder: Faces, photo: Pixels, degrees: int) -> 
 def test_a_diagonal_turn_alone_finds_them_and_knows_where_they_lie(
     finder: Faces, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no such turn is made when single turns are asked for."""
+    """And a second look makes no such turn."""
     for network in (finder._large, finder._small):
         monkeypatch.setattr(network, "detect", lambda *_: [])
     leaning, points = tilted(photo, 45)
     assert covered(finder.detect(leaning), leaning, points)
-    assert not finder.detect(leaning, turns=(0, 2))
+    assert not finder.detect_once(leaning, 1.0)
 
 
 @pytest.mark.parametrize(("part", "sure"), [(4, 0.25), (8, 0.7)])
@@ -131,9 +131,9 @@ def test_leaning_faces_in_a_grey_photo_are_found(
     grey = np.asarray(cv2.cvtColor(cv2.cvtColor(leaning, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
     _, likely = finder._large.detect_if_hinted(grey)
     assert likely
-    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda pixels, turns: ([], likely))
+    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda *_: ([], likely))
     assert covered(finder.detect(grey), grey, points)
-    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda pixels, turns: ([], False))
+    monkeypatch.setattr(finder._large, "detect_if_hinted", lambda *_: ([], False))
     assert not finder.detect(grey)
 
 
@@ -150,15 +150,22 @@ def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest
     monkeypatch.setattr(finder._large, "_network", Listening())
     noise = np.random.default_rng(5).normal(60, 4, (900, 700, 1)).clip(0, 255).astype(np.uint8)
     assert finder.detect(np.repeat(noise, 3, axis=2)) == []
-    assert sides == [CENTERFACE_SIDE_PX // 2] * 4
+    assert sides == [round(GLANCE_PART * CENTERFACE_SIDE_PX)] * 4
     sides.clear()
-    monkeypatch.setattr(finder._large, "_glance", lambda pixels, turns: turns[2:3])
-    assert finder.detect(np.repeat(noise, 3, axis=2)) == []
+    with monkeypatch.context() as doubtful:
+        doubtful.setattr(finder._large, "_glance", lambda pixels, turns, part: turns[2:3])
+        assert finder.detect(np.repeat(noise, 3, axis=2)) == []
     assert sides == [CENTERFACE_SIDE_PX]
     sides.clear()
     finder.detect(np.concatenate([noise, noise, noise // 4], axis=2))
     assert len(sides) == 6
-    assert min(sides) > CENTERFACE_SIDE_PX // 2
+    assert min(sides) > GLANCE_PART * CENTERFACE_SIDE_PX
+    sides.clear()
+    finder.detect_once(np.repeat(noise, 3, axis=2), 0.5)
+    assert sides == [round(GLANCE_PART * 0.5 * CENTERFACE_SIDE_PX)] * 2
+    sides.clear()
+    finder.detect_once(np.concatenate([noise, noise, noise // 4], axis=2), 0.5)
+    assert sides == [CENTERFACE_SIDE_PX // 2] * 2
 
 
 def turned_features(turns: int, width: int, height: int) -> Points:

@@ -34,7 +34,7 @@ class Scripted:
         self.first, self.proposed = tuple(first), tuple(proposed)
         self.looks = [list(each) for each in again]
         self.seen: list[Pixels] = []
-        self.text = self.faces = self.codes = self
+        self.text, self.faces, self.codes = self, Silent(), Silent()
         self.words: list[frozenset[str]] = []
 
     def __call__(self, pixels: Pixels, kind: object, watch: object, words: frozenset[str] = frozenset()) -> Findings:
@@ -49,10 +49,15 @@ class Scripted:
         self.seen.append(pixels)
         return [moved(each) for each in (self.looks.pop(0) if self.looks else [])]
 
-    def detect(self, pixels: Pixels, **_: object) -> list[Region]:
+
+class Silent:
+    """Stands for the finders that see nothing in a second look."""
+
+    def detect_once(self, pixels: Pixels, part: float) -> list[Region]:
         return []
 
-    read = detect
+    def read(self, pixels: Pixels) -> list[Region]:
+        return []
 
 
 def moved(region: Region) -> Region:

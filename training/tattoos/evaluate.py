@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import scaled, to_box
-from services.redactor.detectors.tattoos import SIDE_PX, STRIDE, Tattoos, colourless, marked
+from services.redactor.detectors import colourless, scaled, to_box
+from services.redactor.detectors.tattoos import COLOURLESS, SIDE_PX, STRIDE, Tattoos, marked
 from services.redactor.domain import painted_boxes
 from services.redactor.inference import Engine
 from shared.events import Region, RegionKind
@@ -64,7 +64,7 @@ def evaluate(engine: Engine, pictures: Path, ground_truth: Path, *, side_px: int
         pixels = np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8)
         started = time.process_time()
         small, factor = scaled(pixels, side_px)
-        likely = np.zeros((1, 1), np.float32) if colourless(pixels) else finder.map(small)
+        likely = np.zeros((1, 1), np.float32) if colourless(pixels, COLOURLESS) else finder.map(small)
         spent, seen = spent + time.process_time() - started, seen + 1
         for threshold, counts in curve.items():
             regions = []

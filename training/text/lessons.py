@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, scaled, single, to_tensor, turned
+from services.redactor.detectors import NEARLY_GREY, Pixels, colourless, on_grid, scaled, single, to_tensor, turned
 from services.redactor.detectors.text import (
     FILM,
     LARGEST_GROWTH,
     MARGIN_PX,
     PAPER,
     PHOTO,
-    colourless,
     continued,
     evened,
     looks_like_paper,
@@ -128,7 +127,7 @@ def lesson(number: int, teacher: Teacher, sources: Sources) -> Lesson:
     height, width = pixels.shape[:2]
     pixels = turned(pixels, turn)
     paper = looks_like_paper(pixels)
-    small_print = paper or colourless(pixels)
+    small_print = paper or colourless(pixels, NEARLY_GREY)
     scale = (PAPER if paper else FILM) if small_print else PHOTO
     plain = single(pixels)
     shown = evened(plain) if small_print else plain

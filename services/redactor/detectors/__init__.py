@@ -26,8 +26,9 @@ LEAST_HALVED_PX = 64
 
 THUMBNAIL_PX = 128
 
-GREY = 10
-"""Levels between a pixel's channels that a grey picture reaches by its compression."""
+GREY, NEARLY_GREY = 10, 24
+"""Levels between a pixel's channels that a grey picture reaches by its compression, and that a film or a sheet reaches
+in the light of a lamp."""
 
 
 class Finder(Protocol):
@@ -67,10 +68,16 @@ def thumbnail(pixels: Pixels) -> Pixels:
     return resized(pixels, (THUMBNAIL_PX, THUMBNAIL_PX))
 
 
+def colourless(pixels: Pixels, levels: int, part: float = 0.95) -> bool:
+    """Whether, in so large a part of the picture (or of its thumbnail), the channels lie less than `levels` apart."""
+    red, green, blue = cv2.split(thumbnail(pixels))
+    apart = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return int(np.count_nonzero(apart < levels)) > part * apart.size
+
+
 def is_grey(pixels: Pixels) -> bool:
     """Whether nothing in the picture has a colour: a radiograph, an ultrasound, a scan in grey."""
-    small = thumbnail(pixels)
-    return bool(np.percentile(small.max(axis=2).astype(np.int16) - small.min(axis=2), 99) < GREY)
+    return colourless(pixels, GREY, 0.99)
 
 
 def halved(pixels: Pixels) -> Pixels:

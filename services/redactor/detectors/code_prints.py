@@ -82,16 +82,6 @@ def _known(found: list[Print], point: npt.NDArray[np.floating]) -> bool:
     return any(each.look is not Look.UNSURE and cv2.pointPolygonTest(each.corners, place, False) > 0 for each in found)
 
 
-def bars_at(grey: Pixels, corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
-    """Where the bars are that another searcher marked (4 x 2, in pixels of `grey`); None where none are printed."""
-    longer, factor = float(np.ptp(corners, axis=0).max()), 1.0
-    while longer > LONGEST_PX:
-        grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-        longer, factor = longer / 2, factor * 2
-    seen = measured(grey, (corners / factor).astype(np.float32))
-    return None if seen is None or _look(seen) not in (Look.BARS, Look.STACKED) else seen.corners * np.float32(factor)
-
-
 def _islands(grey: Pixels, shortest: float) -> list[npt.NDArray[np.float32]]:
     """Corners (4 x 2) of rectangles packed with edges, in pixels of `grey`; each place once, the largest first."""
     rows, columns = grey.shape[0] // CELL_PX, grey.shape[1] // CELL_PX

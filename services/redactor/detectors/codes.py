@@ -1,9 +1,9 @@
 """Machine-readable codes: wristbands, labels and forms carry the patient's number in them.
 
-Readers first, since none finds all: zxing-cpp wants to decode (QR, Aztec, Data Matrix, PDF417, lines), OpenCV's
-barcode detector only to find lines. What they miss, small, blurred or tilted, is found by how it is printed
-(`code_prints`, our own), and a doubtful place is read once more, enlarged, by zxing-cpp and by QRCodeDetectorAruco,
-which stands by for tilted QR codes. The libraries are Apache-2.0.
+A reader first: zxing-cpp wants to decode (QR, Aztec, Data Matrix, PDF417, lines). What it misses, small, blurred or
+tilted, is found by how it is printed (`code_prints`, our own), and a doubtful place is read once more, enlarged, by
+zxing-cpp and by OpenCV's QRCodeDetectorAruco, which stands by for tilted QR codes. Both are Apache-2.0. OpenCV's finder
+of bars was left out: of 648 generated scenes it added none.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import zxingcpp
 
 from services.redactor.detectors import Pixels, scaled, to_box
-from services.redactor.detectors.code_prints import Look, Print, bars_at, prints
+from services.redactor.detectors.code_prints import Look, Print, prints
 from services.redactor.domain import merged
 from shared.events import Region, RegionKind
 
@@ -55,7 +55,6 @@ class Codes:
     """Bar codes, stacked and square codes in any turn."""
 
     def __init__(self) -> None:
-        self._lines = cv2.barcode.BarcodeDetector()
         self._squares = cv2.QRCodeDetectorAruco()
 
     def detect(self, pixels: Pixels, *, lying: bool = True) -> list[Region]:
@@ -68,9 +67,6 @@ class Codes:
         grey, factor = _at_side(full, LARGEST_GROWTH)
         # White on black is rare and takes a quarter more time: such prints are read at the second try.
         found = _read(grey, inverted=False, lying=lying)
-        # It takes striped cloth and blinds for codes as well, up to the whole picture.
-        lines = [bars_at(grey, quad) for quad in _quads(self._lines.detectMulti(grey))]
-        found += [("opencv-barcode-5.0", 0.5, quad) for quad in lines if quad is not None]
         seen = prints(grey)
         found += [
             (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES

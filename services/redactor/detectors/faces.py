@@ -13,10 +13,11 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from services.redactor.detectors import (
+    NEARLY_GREY,
     Boxes,
     Pixels,
+    colourless,
     on_grid,
-    resized,
     scaled,
     single,
     to_box,
@@ -38,19 +39,17 @@ LARGEST_GROWTH = 4.0
 DIAGONALS = (45.0, -45.0)
 """Degrees counter-clockwise, besides the quarter turns."""
 
-GLANCE, HINT = 0.1, 0.15
+GLANCE_PART, GLANCE, HINT = 0.4, 0.06, 0.15
 """Grey pictures are nearly always films, in which CenterFace sees nothing. So they are looked at closely only in the
-turns in which it says the first in a glance, and in the others and the diagonals only where it then says the second.
-Of 266 development faces, made grey, as many are found as without either, upright, shrunk to a quarter and leaning;
-24 films of 27 end with the glance, the others with a close look in one turn."""
-
-GREY = 24  # between the channels of 95 of 100 pixels
+turns in which it says the second in a glance at this part of the size, and in the others and the diagonals only where
+it then says the third. Of 266 development faces, made grey, as many are found as without a glance, upright and shrunk
+to a quarter; 21 films of 28 end with it, most of the others with a close look in one turn."""
 
 BLAZEFACE_SIDE_PX = 192  # fixed by the model
 BLAZEFACE_STRIDE_PX = 4
 BLAZEFACE_OVERLAP = 0.25
 
-TURNS = (0, 1, 2, 3)
+TURNS, SECOND_TURNS = (0, 1, 2, 3), (0, 2)
 
 LARGE = 0.1
 """A face that fills this part of the picture is seen surely, or it is a wound or a lesion..."""
@@ -69,25 +68,27 @@ class CenterFace:
         self._threshold = threshold
         self._side_px = side_px
 
-    def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> list[Region]:
-        """Faces in every turn, each once. See `Finder`."""
-        return merged(self._in_turns(pixels, turns)[0])
+    def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS, part: float = 1.0) -> list[Region]:
+        """Faces in every turn, each once, in a picture of `part` of the usual size. See `Finder`."""
+        return merged(self._in_turns(pixels, turns, part)[0])
 
-    def detect_if_hinted(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> tuple[list[Region], bool]:
+    def detect_if_hinted(
+        self, pixels: Pixels, turns: tuple[int, ...] = TURNS, part: float = 1.0
+    ) -> tuple[list[Region], bool]:
         """The same where a glance sees something like a face, and whether a close look saw it too: see `GLANCE`."""
-        hinted = self._glance(pixels, turns)
-        found, likeliest = self._in_turns(pixels, hinted)
+        hinted = self._glance(pixels, turns, part)
+        found, likeliest = self._in_turns(pixels, hinted, part)
         if likeliest < HINT:
             return found, False
         others = tuple(turn for turn in turns if turn not in hinted)
-        return merged([*found, *self._in_turns(pixels, others)[0]]), True
+        return merged([*found, *self._in_turns(pixels, others, part)[0]]), True
 
-    def _in_turns(self, pixels: Pixels, turns: tuple[int, ...]) -> tuple[list[Region], float]:
+    def _in_turns(self, pixels: Pixels, turns: tuple[int, ...], part: float) -> tuple[list[Region], float]:
         """Faces in these turns, and the highest score of any place, however low."""
         regions, likeliest = [], 0.0
         if not turns:
             return [], likeliest
-        small, factor = scaled(single(pixels), self._side_px, largest_growth=LARGEST_GROWTH)
+        small, factor = scaled(single(pixels), round(part * self._side_px), largest_growth=LARGEST_GROWTH)
         small = on_grid(small)
         for turn in turns:
             boxes, scores, highest = self._one_turn(turned(small, turn))
@@ -96,9 +97,10 @@ class CenterFace:
             likeliest = max(likeliest, highest)
         return regions, likeliest
 
-    def _glance(self, pixels: Pixels, turns: tuple[int, ...]) -> tuple[int, ...]:
-        """The turns in which anything at half the usual size looks a little like a face: a quarter of the cost."""
-        small, _ = scaled(single(pixels), self._side_px // 2, largest_growth=LARGEST_GROWTH)
+    def _glance(self, pixels: Pixels, turns: tuple[int, ...], part: float) -> tuple[int, ...]:
+        """The turns in which anything at `GLANCE_PART` of the size looks a little like a face."""
+        side_px = round(GLANCE_PART * part * self._side_px)
+        small, _ = scaled(single(pixels), side_px, largest_growth=LARGEST_GROWTH)
         small = on_grid(small)
         return tuple(
             turn for turn in turns if float(self._network.run(to_tensor(turned(small, turn)))[0].max()) >= GLANCE
@@ -184,22 +186,24 @@ class Faces:
         self._large = CenterFace(engine, threshold)
         self._small = BlazeFace(engine, threshold_small)
 
-    def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS) -> list[Region]:
-        """Faces that either network sees, each once; leaning ones only when all turns are asked for. See `Finder`."""
-        found = self._small.detect(pixels, turns)
-        if _is_grey(pixels):
-            seen, likely = self._large.detect_if_hinted(pixels, turns)
-        else:
-            seen, likely = self._large.detect(pixels, turns), True
-        found += seen
-        if turns == TURNS and likely:
+    def detect(self, pixels: Pixels) -> list[Region]:
+        """Faces that either network sees in any turn, each once. See `Finder`."""
+        found, likely = self._in_turns(pixels, TURNS, 1.0)
+        if likely:
             found += [region for degrees in DIAGONALS for region in self._large.detect_leaning(pixels, degrees)]
         return merged(found)
 
+    def detect_once(self, pixels: Pixels, part: float) -> list[Region]:
+        """The same, upright and upside down only and in `part` of the usual size: for a second look, of a picture made
+        smaller by as much."""
+        return merged(self._in_turns(pixels, SECOND_TURNS, part)[0])
 
-def _is_grey(pixels: Pixels) -> bool:
-    few = resized(pixels, (64, 64))
-    return bool(np.percentile(few.max(axis=2) - few.min(axis=2), 95) < GREY)
+    def _in_turns(self, pixels: Pixels, turns: tuple[int, ...], part: float) -> tuple[list[Region], bool]:
+        found = self._small.detect(pixels, turns)
+        if not colourless(pixels, NEARLY_GREY):
+            return [*found, *self._large.detect(pixels, turns, part)], True
+        seen, likely = self._large.detect_if_hinted(pixels, turns, part)
+        return [*found, *seen], likely
 
 
 def _regions(boxes: Boxes, scores: npt.NDArray[np.float32], pixels: Pixels, detector: str) -> list[Region]:

@@ -40,8 +40,8 @@ SHORT_WORD, LONG_WORD, HALF_WORD = 2, 3, 4
 LEGIBLE = 0.6
 """Something is lettering when so many letters are read in it, each at least this surely, one way up or another."""
 
-STEP_PX = 8
-"""The reader says at most one letter for so many pixels of width."""
+NARROWEST = 0.25
+"""A letter takes at least this part of its line's height in width."""
 
 LEAD_SURE = 0.7
 """A lead's name looks like no patient's, and stands among the squares of the paper, where nothing is read surely."""
@@ -102,11 +102,12 @@ class Reader:
     def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE, *, paper: bool = False) -> bool:
         """Whether at least so many letters are read in this picture of one line, whichever way up it was written.
 
-        A turn in which the line is too narrow for so many letters is not read: each takes a step of the reader.
+        A turn in which the line is too narrow for so many letters is not read: the narrowest, with what is between it
+        and the next, is a quarter as wide as the line is high.
         """
         height, width = level.shape[:2]
-        steps = [round(wide * self.HEIGHT_PX / high) / STEP_PX for wide, high in ((width, height), (height, width))]
-        turns = [turn for turn in range(4) if steps[turn % 2] >= letters - 1]
+        room = [NARROWEST * letters * high <= wide for wide, high in ((width, height), (height, width))]
+        turns = [turn for turn in range(4) if room[turn % 2]]
         readings = self.read([turned(level, turn) for turn in turns], paper=paper)
         return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, resized, scaled, to_box
+from services.redactor.detectors import Pixels, colourless, on_grid, scaled, to_box
 from services.redactor.inference import Engine
 from shared.events import Region, RegionKind
 
@@ -43,7 +43,7 @@ class Tattoos:
 
     def detect(self, pixels: Pixels) -> list[Region]:
         """Regions that score `threshold` or more; none in a picture without colour. See `Finder`."""
-        if colourless(pixels):
+        if colourless(pixels, COLOURLESS):
             return []
         small, factor = scaled(pixels, SIDE_PX)
         likely = self.map(small)
@@ -62,13 +62,6 @@ class Tattoos:
         likely = self._network.run(np.ascontiguousarray(tensor))[0][0, 0]
         rows, columns = -(-small.shape[0] // STRIDE), -(-small.shape[1] // STRIDE)
         return np.asarray(likely[:rows, :columns], np.float32)
-
-
-def colourless(pixels: Pixels) -> bool:
-    """Whether this is a radiograph, another grey picture, or a photograph in black and white."""
-    small = resized(pixels, (64, 64))
-    spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
-    return bool(np.percentile(spread, 95) < COLOURLESS)
 
 
 def marked(likely: npt.NDArray[np.float32], threshold: float) -> list[tuple[npt.NDArray[np.float32], float]]:

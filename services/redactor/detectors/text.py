@@ -14,7 +14,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, on_grid, scaled, single, thumbnail, to_box, to_tensor, turned
+from services.redactor.detectors import (
+    NEARLY_GREY,
+    Pixels,
+    colourless,
+    on_grid,
+    scaled,
+    single,
+    thumbnail,
+    to_box,
+    to_tensor,
+    turned,
+)
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
@@ -257,21 +268,16 @@ def _seen_better(region: Region, other: Region) -> bool:
 
 def _paper_and_grey(pixels: Pixels) -> tuple[bool, bool]:
     small = thumbnail(pixels)
-    return looks_like_paper(small), colourless(small)
-
-
-def colourless(pixels: Pixels) -> bool:
-    """Whether the picture (or its thumbnail) is grey, but for what compression and a few coloured words leave."""
-    small = thumbnail(pixels)
-    spread = small.max(axis=2).astype(np.int16) - small.min(axis=2)
-    return bool(np.percentile(spread, 95) < 24)
+    return looks_like_paper(small), colourless(small, NEARLY_GREY)
 
 
 def looks_like_paper(pixels: Pixels) -> bool:
     """Whether more than half of the picture (or its thumbnail) is nearly white, and evenly so (an ECG, a letter, a
     report): a film of soft tissue may be as light, but is nowhere even."""
-    low, middle, high = np.percentile(thumbnail(pixels).min(axis=2), (25, 50, 75))
-    return bool(middle > WHITE and high - low < EVEN)
+    red, green, blue = cv2.split(thumbnail(pixels))
+    levels = np.sort(cv2.min(cv2.min(red, green), blue), axis=None)
+    low, middle, high = (int(levels[levels.size * quarter // 4]) for quarter in (1, 2, 3))
+    return middle > WHITE and high - low < EVEN
 
 
 def evened(pixels: Pixels) -> Pixels:

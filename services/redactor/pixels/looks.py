@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, halved, resized
+from services.redactor.detectors import Pixels, halved
 from services.redactor.domain import clip, holes, painted_boxes
 from services.redactor.pixels.search import SMALL_PRINT, Search
 from shared.events import Box, PictureKind, Region, RegionKind
@@ -38,9 +39,11 @@ def look_again(
         base = halved(base)
     size = max(1, round(base.shape[1] * SCALE)), max(1, round(base.shape[0] * SCALE))
     margin = (SHIFT_PX, 0)
-    moved = np.pad(resized(base, size), (margin, margin, (0, 0)), mode="edge")
+    # Linear: in a seventh of the time, and otherwise than any other picture here is made smaller.
+    smaller = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    moved = np.pad(smaller, (margin, margin, (0, 0)), mode="edge")
     found = search.text.detect_once(moved, SCALE, kind in SMALL_PRINT)
-    found += search.faces.detect(moved, turns=(0, 2)) + search.codes.read(moved)
+    found += search.faces.detect_once(moved, SCALE) + search.codes.read(moved)
     seen = [_moved_back(each, size[0] / width, size[1] / height, width, height) for each in found]
     return uncovered([each for each in seen if each is not None], regions, width, height, clinical)
 
