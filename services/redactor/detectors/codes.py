@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import zxingcpp
 
-from services.redactor.detectors import Pixels, scaled, to_box
+from services.redactor.detectors import Pixels, scaled, to_box, turned
 from services.redactor.detectors.code_prints import Look, Print, prints
 from services.redactor.domain import merged
 from shared.events import Region, RegionKind
@@ -60,8 +60,8 @@ class Codes:
     def detect(self, pixels: Pixels, *, lying: bool = True) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept.
 
-        `lying`: whether the reader of bars looks from top to bottom as well, half of its time. The other searchers do
-        so anyhow, and lying bars in perspective, which they may miss, are in photos (3 of 648 generated scenes).
+        `lying`: whether bars are read from top to bottom as well, half of the reader's time; else the second look does.
+        Lying bars are found by their print anyhow, but a few in perspective (3 of 648 generated scenes), as in photos.
         """
         full = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
         grey, factor = _at_side(full, LARGEST_GROWTH)
@@ -75,11 +75,13 @@ class Codes:
         return _regions(found, factor, pixels)
 
     def read(self, pixels: Pixels) -> list[Region]:
-        """Codes that a reader reads, or nearly, in the picture as large as it is: for a second look, as whoever holds
-        the picture would take it. What is only printed like a code was seen by the first look, or is not seen at all:
-        on 216 generated scenes a second search for prints found nothing."""
+        """Codes that a reader reads, or nearly, in the picture as large as it is and on its side: for a second look, as
+        whoever holds the picture would take it. What is only printed like a code was seen by the first look, or is not
+        seen at all: on 216 generated scenes a second search for prints found nothing."""
         grey, factor = _at_side(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8), 1.0)
-        return _regions(_read(grey, inverted=False), factor, pixels)
+        found = _read(turned(grey, 1), inverted=False, lying=False)
+        upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
+        return _regions(upright, factor, pixels)
 
     def _read_again(
         self, full: Pixels, factor: float, seen: list[Print], known: list[Quad]
@@ -102,7 +104,7 @@ class Codes:
             grown = min(3.0, READ_AGAIN_PX / max(cut.shape))
             how = cv2.INTER_CUBIC if grown > 1 else cv2.INTER_AREA
             large = np.asarray(cv2.resize(cut, None, fx=grown, fy=grown, interpolation=how), np.uint8)
-            here = _read(large, inverted=True)
+            here = _read(large, inverted=True, lying=True)
             here += [("opencv-qr-aruco-5.0", 0.7, quad) for quad in _quads(self._squares.detectMulti(large))]
             found += [
                 (detector, score, (quad / grown + np.array([left, top], np.float32)) * np.float32(factor))
@@ -134,7 +136,7 @@ def _regions(found: list[tuple[str, float, Quad]], factor: float, pixels: Pixels
     return merged(regions)
 
 
-def _read(grey: Pixels, *, inverted: bool, lying: bool = True) -> list[tuple[str, float, Quad]]:
+def _read(grey: Pixels, *, inverted: bool, lying: bool) -> list[tuple[str, float, Quad]]:
     """What zxing-cpp reads, or nearly reads: detector, score and corners in pixels of `grey`."""
     found = []
     for code in zxingcpp.read_barcodes(grey, return_errors=True, try_invert=inverted, try_rotate=lying):
