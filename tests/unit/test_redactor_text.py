@@ -235,6 +235,26 @@ def grounds_in_order() -> Iterable[str]:
     return [each.__name__ for each in (*made, grounds.paper)]
 
 
+@needs_weights
+def test_a_film_is_carried_on_far_beyond_its_edges_for_the_first_look_only(
+    finder: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[tuple[int, ...]] = []
+    network = finder._both_ways.network
+
+    class Listening:
+        def run(self, batch: npt.NDArray[np.float32]) -> object:
+            sides.append(batch.shape[2:])
+            return network.run(batch)
+
+    monkeypatch.setattr(finder, "_both_ways", finder._both_ways._replace(network=Listening()))  # type: ignore[arg-type]
+    film = np.random.default_rng(5).normal(60, 4, (1400, 1400)).clip(0, 255).astype(np.uint8)
+    shown = np.repeat(film[..., np.newaxis], 3, axis=2)
+    finder.detect(shown)
+    finder.detect_once(shown, 0.8)
+    assert sides == [(1120, 1120), (704, 704)]  # 1,050 and 691 px, the margin, and up to a multiple of 32
+
+
 def test_paper_in_uneven_light_is_paper_and_a_light_film_is_none() -> None:
     for scene in scenes(4, seed=3, only=("ecg",)):
         assert looks_like_paper(scene.pixels)
