@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from services.redactor.detectors import Pixels, resized, turned
-from services.redactor.detectors.faces import CENTERFACE_SIDE_PX, GLANCE_PART, Faces
+from services.redactor.detectors.faces import CENTERFACE_SIDE_PX, GLANCE_PART, GREY_PART, Faces
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
@@ -112,7 +112,7 @@ def test_no_face_is_seen_in_skin_and_cloth(finder: Faces) -> None:
 
 
 def test_faces_in_a_grey_photo_are_found(finder: Faces, photo: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finder._small, "detect", lambda pixels, turns: [])  # it would find these two as well
+    monkeypatch.setattr(finder._small, "detect", lambda *_: [])  # it would find these two as well
     grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     for turns in range(4):
         lying = turned(np.asarray(grey, np.uint8), turns)
@@ -126,7 +126,7 @@ def test_leaning_faces_in_a_grey_photo_are_found(
     finder: Faces, photo: Pixels, degrees: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the diagonal turns alone, which a film is spared: nothing in it looks like a face."""
-    monkeypatch.setattr(finder._small, "detect", lambda pixels, turns: [])
+    monkeypatch.setattr(finder._small, "detect", lambda *_: [])
     leaning, points = tilted(photo, degrees)
     grey = np.asarray(cv2.cvtColor(cv2.cvtColor(leaning, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
     _, likely = finder._large.detect_if_hinted(grey)
@@ -153,7 +153,7 @@ def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest
     assert sides == [round(GLANCE_PART * CENTERFACE_SIDE_PX)] * 4
     sides.clear()
     with monkeypatch.context() as doubtful:
-        doubtful.setattr(finder._large, "_glance", lambda pixels, turns, part: turns[2:3])
+        doubtful.setattr(finder._large, "_glance", lambda pixels: (2,))
         assert finder.detect(np.repeat(noise, 3, axis=2)) == []
     assert sides == [CENTERFACE_SIDE_PX]
     sides.clear()
@@ -162,7 +162,7 @@ def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest
     assert min(sides) > GLANCE_PART * CENTERFACE_SIDE_PX
     sides.clear()
     finder.detect_once(np.repeat(noise, 3, axis=2), 0.5)
-    assert sides == [round(GLANCE_PART * 0.5 * CENTERFACE_SIDE_PX)] * 2
+    assert sides == [round(GREY_PART * 0.5 * CENTERFACE_SIDE_PX)]
     sides.clear()
     finder.detect_once(np.concatenate([noise, noise, noise // 4], axis=2), 0.5)
     assert sides == [CENTERFACE_SIDE_PX // 2] * 2
