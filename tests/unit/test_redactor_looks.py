@@ -53,10 +53,19 @@ class Scripted:
 class Silent:
     """Stands for the finders that see nothing in a second look."""
 
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def detect(self, pixels: Pixels) -> list[Region]:
+        self.asked.append("detect")
+        return []
+
     def detect_once(self, pixels: Pixels, part: float) -> list[Region]:
+        self.asked.append("detect_once")
         return []
 
     def read(self, pixels: Pixels) -> list[Region]:
+        self.asked.append("read")
         return []
 
 
@@ -145,6 +154,15 @@ def test_the_second_look_sees_the_picture_scaled_and_shifted_and_says_where_in_t
     (found,) = make(script).look_again(noise(), [], PictureKind.XRAY)
     assert np.abs(np.subtract(found.box, NAME.box)).max() <= 2
     assert script.seen[0].shape[:2] == (round(HEIGHT * SCALE) + SHIFT_PX, round(WIDTH * SCALE) + SHIFT_PX)
+
+
+def test_where_a_person_set_the_regions_the_second_look_leaves_out_nothing(make: MakeRedactor) -> None:
+    """A face lying down, or a code too blurred to be read, whose box they took away, is reported."""
+    script = Scripted()
+    make(script).redact(png())
+    assert (script.faces.asked, script.codes.asked) == (["detect_once"], ["read"])
+    make(script).redact(png(), {0: []})
+    assert (script.faces.asked, script.codes.asked) == (["detect_once", "detect"], ["read", "detect"])
 
 
 def test_a_great_picture_is_halved_for_the_second_look_and_places_stay_right() -> None:

@@ -111,10 +111,13 @@ class Redactor:
         regions: Sequence[Region],
         kind: PictureKind | None = None,
         clinical: Sequence[Box] = (),
+        *,
+        alone: bool = False,
     ) -> list[Region]:
         """What is still seen in `painted`, searched at another scale and shift; what lies under the paint of `regions`
-        is left out, and of faces what lies in the openings of `clinical`."""
-        return look_again(self.search, painted, regions, kind, clinical)
+        is left out, and of faces what lies in the openings of `clinical`. `alone`: `regions` are a person's, and not
+        what `find` has seen; then more is sought (see `looks.look_again`)."""
+        return look_again(self.search, painted, regions, kind, clinical, alone=alone)
 
     def redact(
         self,
@@ -161,7 +164,8 @@ class Redactor:
             full = full_size(painted)
             watch.lap("encode")
             # What leaves is searched, and as it leaves: compression wakes what is just too faint to be seen before it.
-            residual = self.look_again(as_seen(full), regions, order.kind, clinical)
+            alone = order.given is not None
+            residual = self.look_again(as_seen(full), regions, order.kind, clinical, alone=alone)
             watch.lap("look_again")
             if order.given is not None or not residual:
                 break
