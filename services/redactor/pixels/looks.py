@@ -32,8 +32,7 @@ def look_again(
 ) -> list[Region]:
     """What is still seen in `painted`, scaled and shifted, in pixels of the picture; not what lies under paint.
 
-    `alone`: the paint is a person's, and no first look preceded this one. Then it leaves out nothing that such a look
-    would have seen: codes by their print alone, and faces in every turn.
+    `alone`: the paint is a person's, and no first look preceded this one. Then codes are sought by their print, too.
 
     The clinical boxes' openings in a face count as paint for faces and for nothing else: an eye that was left open on
     purpose is no face that was overlooked, and a name across it is.
@@ -48,10 +47,8 @@ def look_again(
     smaller = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     moved = np.pad(smaller, (margin, margin, (0, 0)), mode="edge")
     found = search.text.detect_once(moved, SCALE, kind in SMALL_PRINT)
-    if alone:
-        found += search.faces.detect(moved) + search.codes.detect(moved)
-    else:
-        found += search.faces.detect_once(moved, SCALE) + search.codes.read(moved)
+    found += search.faces.detect_once(moved, SCALE)
+    found += search.codes.detect(moved) if alone else search.codes.read(moved)
     seen = [_moved_back(each, size[0] / width, size[1] / height, width, height) for each in found]
     return uncovered([each for each in seen if each is not None], regions, width, height, clinical)
 

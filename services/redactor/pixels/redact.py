@@ -116,7 +116,7 @@ class Redactor:
     ) -> list[Region]:
         """What is still seen in `painted`, searched at another scale and shift; what lies under the paint of `regions`
         is left out, and of faces what lies in the openings of `clinical`. `alone`: `regions` are a person's, and not
-        what `find` has seen; then more is sought (see `looks.look_again`)."""
+        what `find` has seen; then codes are sought by their print, too."""
         return look_again(self.search, painted, regions, kind, clinical, alone=alone)
 
     def redact(
