@@ -14,6 +14,7 @@ from services.redactor.inference import EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Region
+from tests.listening import Listening
 
 PHOTO = Path(__file__).parents[1] / "samples" / "pictures" / "photo.jpg"
 pytestmark = pytest.mark.skipif(
@@ -139,33 +140,28 @@ def test_leaning_faces_in_a_grey_photo_are_found(
 
 def test_a_film_is_looked_at_in_a_glance_only(finder: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
     """And where the glance was a doubt, closely in that turn only."""
-    sides = []
-    network = finder._large._network
+    network = Listening(finder._large._network)
+    monkeypatch.setattr(finder._large, "_network", network)
 
-    class Listening:
-        def run(self, batch: npt.NDArray[np.float32]) -> object:
-            sides.append(max(batch.shape[2:]))
-            return network.run(batch)
+    def sides() -> list[int]:
+        return [max(shape[2:]) for shape in network.told()]
 
-    monkeypatch.setattr(finder._large, "_network", Listening())
     noise = np.random.default_rng(5).normal(60, 4, (900, 700, 1)).clip(0, 255).astype(np.uint8)
-    assert finder.detect(np.repeat(noise, 3, axis=2)) == []
-    assert sides == [round(GLANCE_PART * CENTERFACE_SIDE_PX)] * 4
-    sides.clear()
+    film, photo = np.repeat(noise, 3, axis=2), np.concatenate([noise, noise, noise // 4], axis=2)
+    assert finder.detect(film) == []
+    assert sides() == [round(GLANCE_PART * CENTERFACE_SIDE_PX)] * 4
     with monkeypatch.context() as doubtful:
         doubtful.setattr(finder._large, "_glance", lambda pixels: (2,))
-        assert finder.detect(np.repeat(noise, 3, axis=2)) == []
-    assert sides == [CENTERFACE_SIDE_PX]
-    sides.clear()
-    finder.detect(np.concatenate([noise, noise, noise // 4], axis=2))
-    assert len(sides) == 6
-    assert min(sides) > GLANCE_PART * CENTERFACE_SIDE_PX
-    sides.clear()
-    finder.detect_once(np.repeat(noise, 3, axis=2), 0.5)
-    assert sides == [round(GREY_PART * 0.5 * CENTERFACE_SIDE_PX)]
-    sides.clear()
-    finder.detect_once(np.concatenate([noise, noise, noise // 4], axis=2), 0.5)
-    assert sides == [CENTERFACE_SIDE_PX // 2] * 2
+        assert finder.detect(film) == []
+    assert sides() == [CENTERFACE_SIDE_PX]
+    finder.detect(photo)
+    seen = sides()
+    assert len(seen) == 6
+    assert min(seen) > GLANCE_PART * CENTERFACE_SIDE_PX
+    finder.detect_once(film, 0.5)
+    assert sides() == [round(GREY_PART * 0.5 * CENTERFACE_SIDE_PX)]
+    finder.detect_once(photo, 0.5)
+    assert sides() == [CENTERFACE_SIDE_PX // 2] * 2
 
 
 def turned_features(turns: int, width: int, height: int) -> Points:

@@ -18,6 +18,7 @@ from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Region
+from tests.listening import Listening
 from tests.scenes import grounds, lettering
 from tests.scenes.text import FILMS, GROUNDS, Scene, Written, scenes
 from tests.scenes.text import scene as draw
@@ -203,23 +204,16 @@ def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
 
 @needs_weights
 def test_short_lines_are_padded_little_but_on_paper(finder: Text, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, widths = finder._reader, []
-    network = reader._network
-
-    class Listening:
-        def run(self, batch: npt.NDArray[np.float32]) -> object:
-            widths.append(batch.shape[3])
-            return network.run(batch)
-
-    monkeypatch.setattr(reader, "_network", Listening())
+    reader = finder._reader
+    network = Listening(reader._network)
+    monkeypatch.setattr(reader, "_network", network)
     short, long = np.zeros((30, 50, 3), np.uint8), np.zeros((30, 110, 3), np.uint8)
     reader.read([short, long])
     reader.legible(short)
-    assert widths == [128, 192, 128]
-    widths.clear()
+    assert [shape[3] for shape in network.told()] == [128, 192, 128]
     reader.legible(short, paper=True)
     assert not reader.marks(short, [(0, 0, 50, 30)], NO_WORDS, paper=True)[0]
-    assert widths == [160, 160]
+    assert [shape[3] for shape in network.told()] == [160, 160]
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:
@@ -239,20 +233,16 @@ def grounds_in_order() -> Iterable[str]:
 def test_a_film_is_carried_on_far_beyond_its_edges_for_the_first_look_only(
     finder: Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sides: list[tuple[int, ...]] = []
-    network = finder._both_ways.network
-
-    class Listening:
-        def run(self, batch: npt.NDArray[np.float32]) -> object:
-            sides.append(batch.shape[2:])
-            return network.run(batch)
-
-    monkeypatch.setattr(finder, "_both_ways", finder._both_ways._replace(network=Listening()))  # type: ignore[arg-type]
+    network = Listening(finder._both_ways.network)
+    monkeypatch.setattr(finder, "_both_ways", finder._both_ways._replace(network=network))
     film = np.random.default_rng(5).normal(60, 4, (1400, 1400)).clip(0, 255).astype(np.uint8)
     shown = np.repeat(film[..., np.newaxis], 3, axis=2)
     finder.detect(shown)
     finder.detect_once(shown, 0.8)
-    assert sides == [(1120, 1120), (704, 704)]  # 1,050 and 691 px, the margin, and up to a multiple of 32
+    assert [shape[2:] for shape in network.told()] == [
+        (1120, 1120),
+        (704, 704),
+    ]  # 1,050 and 691 px, the margin, and up to a multiple of 32
 
 
 def test_paper_in_uneven_light_is_paper_and_a_light_film_is_none() -> None:

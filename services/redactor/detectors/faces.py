@@ -39,17 +39,21 @@ LARGEST_GROWTH = 4.0
 DIAGONALS = (45.0, -45.0)
 """Degrees counter-clockwise, besides the quarter turns."""
 
-GLANCE_PART, GLANCE, HINT, GREY_PART = 0.4, 0.06, 0.15, 0.8
+GLANCE_PART, GLANCE = 0.4, 0.06
 """Grey pictures are nearly always films, in which CenterFace sees nothing. So they are looked at closely only in the
-turns in which it says the second in a glance at this part of the size, and in the others and the diagonals only where
-it then says the third. Of 266 development faces, made grey, as many are found as without a glance, upright and shrunk
-to a quarter; 21 films of 28 end with it, most of the others with a close look in one turn. It is blind to small faces
-(of 40 of 32 pixels laid into a film of 960 px, 13 are found): the second look sees them upright, closely, at the last
-part of its size (22 of the 40, and 32 of 40 of 48 pixels, alone)."""
+turns in which it says this in a glance at this part of the size..."""
+
+HINT = 0.15
+"""... and in the others and the diagonals only where the close look says this. Of 266 development faces, made grey, as
+many are found as without a glance, upright and shrunk to a quarter; 21 films of 28 end with it, most of the others with
+a close look in one turn."""
+
+GREY_PART = 0.8
+"""The glance is blind to small faces (of 40 of 32 pixels laid into a film of 960 px, 13 are found). So the second look
+sees grey pictures upright, closely, at this part of its size (22 of the 40, and 32 of 40 of 48 pixels, alone)."""
 
 BLAZEFACE_SIDE_PX = 192  # fixed by the model
 BLAZEFACE_STRIDE_PX = 4
-BLAZEFACE_OVERLAP = 0.25
 
 TURNS = (0, 1, 2, 3)
 
@@ -137,7 +141,7 @@ class CenterFace:
 
 
 class BlazeFace:
-    """The dense single-shot network for pictures of 192 by 192, run on the whole picture and on overlapping parts."""
+    """The dense single-shot network for pictures of 192 by 192: the whole picture, shrunk to that."""
 
     detector = "blazeface-full-range-0.6.0"
 

@@ -152,6 +152,7 @@ class Redactor:
         began = watch.elapsed()
         height, width = frame.height, frame.width
         clinical = tuple(box for each in order.clinical if (box := clip(each, width, height)) is not None)
+        alone = order.given is not None
         if order.given is not None:
             regions = list(order.given)
             proposals = self.search.proposals(frame.shown(), watch, sure_too=True)
@@ -164,10 +165,9 @@ class Redactor:
             full = full_size(painted)
             watch.lap("encode")
             # What leaves is searched, and as it leaves: compression wakes what is just too faint to be seen before it.
-            alone = order.given is not None
             residual = self.look_again(as_seen(full), regions, order.kind, clinical, alone=alone)
             watch.lap("look_again")
-            if order.given is not None or not residual:
+            if alone or not residual:
                 break
             regions = bounded(merged([*regions, *residual]), order.most)
         else:
