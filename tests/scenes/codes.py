@@ -74,14 +74,22 @@ def scene(symbology: str, size: int, condition: str, turn: int, *, seed: int, ba
     names = list(BACKGROUNDS)
     background = background or names[int(random.integers(len(names)))]
     pixels = BACKGROUNDS[background](random)
+    corners = lay(pixels, symbology, size, turn, TILT if condition == "perspective" else 0.0, random)
+    name = f"{symbology}-{size}-{condition}-{turn}-{background}"
+    return Scene(name, symbology, size, condition, turn, background, photographed(pixels, condition, random), corners)
+
+
+def lay(pixels: Pixels, symbology: str, size: int, turn: float, tilt: float, random: Random) -> npt.NDArray[np.float32]:
+    """Lays a label with a code into the picture, in place; gives the corners of the print as in `Scene`.
+
+    The picture must have room for it: its sides are larger than the label's diagonal.
+    """
     label, box = _label(symbology, random)
-    to_scene = _placed(label, box, size, turn, TILT if condition == "perspective" else 0.0, random)
+    to_scene = _placed(label, box, pixels.shape[:2], size, turn, tilt, random)
     _print_on(pixels, label, to_scene)
     left, top, right, bottom = box
     print_corners = np.array([[[left, top], [right, top], [right, bottom], [left, bottom]]], np.float32)
-    corners = cv2.perspectiveTransform(print_corners, to_scene)[0].astype(np.float32)
-    name = f"{symbology}-{size}-{condition}-{turn}-{background}"
-    return Scene(name, symbology, size, condition, turn, background, _photographed(pixels, condition, random), corners)
+    return np.asarray(cv2.perspectiveTransform(print_corners, to_scene)[0], np.float32)
 
 
 def empty(count: int, seed: int = 4) -> Iterator[tuple[str, Pixels]]:
@@ -90,7 +98,7 @@ def empty(count: int, seed: int = 4) -> Iterator[tuple[str, Pixels]]:
     for number in range(count):
         random = np.random.default_rng(seed * 1000 + 500 + number)
         name = names[number % len(names)]
-        yield name, _photographed({**BACKGROUNDS, **LOOKALIKES}[name](random), "clean", random)
+        yield name, photographed({**BACKGROUNDS, **LOOKALIKES}[name](random), "clean", random)
 
 
 def content(symbology: str, random: Random) -> str:
@@ -122,7 +130,13 @@ def _label(symbology: str, random: Random) -> tuple[Pixels, tuple[int, int, int,
 
 
 def _placed(
-    label: Pixels, box: tuple[int, int, int, int], size: int, turn: int, tilt: float, random: Random
+    label: Pixels,
+    box: tuple[int, int, int, int],
+    picture: tuple[int, ...],
+    size: int,
+    turn: float,
+    tilt: float,
+    random: Random,
 ) -> npt.NDArray[np.float64]:
     """The 3 x 3 mapping from the label to a place in the scene where all of the label is seen."""
     left, top, right, bottom = box
@@ -135,7 +149,7 @@ def _placed(
     placed = (flat - flat.mean(axis=0)) * factor @ turning.T
     placed += random.uniform(-tilt, tilt, (4, 2)) * longest
     lowest, highest = placed.min(axis=0), placed.max(axis=0)
-    room = np.array([WIDTH, HEIGHT]) - (highest - lowest) - 8
+    room = np.array(picture[::-1]) - (highest - lowest) - 8
     placed += 4 - lowest + random.uniform(0, 1, 2) * room
     return np.asarray(cv2.getPerspectiveTransform(flat, placed.astype(np.float32)), np.float64)
 
@@ -159,7 +173,7 @@ def _print_on(pixels: Pixels, label: Pixels, to_scene: npt.NDArray[np.float64]) 
     spot[:] = np.clip(spot * (1 - part) + seen * light, 0, 255).astype(np.uint8)
 
 
-def _photographed(pixels: Pixels, condition: str, random: Random) -> Pixels:
+def photographed(pixels: Pixels, condition: str, random: Random) -> Pixels:
     """The picture as a camera stores it under `condition`."""
     seen = pixels.astype(np.float32)
     if condition == "blur":

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.scenes.text import scene
+from training.text.code_lessons import worn
 from training.text.lessons import corrected, lines_only
 from training.text.recorders import recorder
 
@@ -78,3 +79,22 @@ def test_a_recorders_sheet_keeps_its_curves_apart_from_its_words() -> None:
             left, top, width, height = line.box
             inked = made.pixels[top : top + height, left : left + width]
             assert int(inked.max()) - int(inked.min()) > 40
+
+
+def test_what_wears_a_print_wears_the_map_of_its_codes_with_it() -> None:
+    """A white square stands for the code: bent or inverted, it stays where its map says; a finger takes from both."""
+    covered = np.zeros((400, 500), np.uint8)
+    covered[150:250, 200:320] = 255
+    print_ = np.repeat(covered[..., np.newaxis], 3, axis=2)
+    bent = inverted = hidden = 0
+    for seed in range(60):
+        seen, where = worn(print_, covered, np.random.default_rng(seed))
+        light = bool(np.median(seen[0]) < 128)
+        as_mapped = float((((seen > 128).all(axis=2) == light) == (where > 128)).mean())
+        inverted += not light
+        hidden += int(where.sum()) < 0.97 * int(covered.sum())
+        bent += as_mapped > 0.98 and not np.array_equal(where, covered)
+        assert as_mapped > (0.98 if np.array_equal(seen[0], print_[0]) and where.sum() == covered.sum() else 0.85), seed
+    assert bent >= 10
+    assert inverted >= 4
+    assert hidden >= 3

@@ -1,7 +1,10 @@
 """`python -m training.text`: draws the lessons and trains, in the training environment; evaluates in the project's."""
 
 import argparse
+import hashlib
 from pathlib import Path
+
+PACKAGED = Path("services/redactor/models/text.onnx")
 
 
 def main() -> None:
@@ -9,10 +12,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.text", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="fetch what is needed, draw the lessons, train, export")
-    training.add_argument("--sources", type=Path, default=Path(".data/training/sources"))
-    training.add_argument("--out", type=Path, default=Path(".data/training/text"))
-    training.add_argument("--quick", action="store_true", help="minutes instead of an hour: proves that it all runs")
     training.add_argument("--start", type=Path, help="a former result to go on from")
+    coding = commands.add_parser(
+        "codes", help="teach a trained network to hint at codes, its map of lettering as it is"
+    )
+    coding.add_argument("--network", type=Path, default=PACKAGED, help="the trained network")
+    for each in (training, coding):
+        each.add_argument("--sources", type=Path, default=Path(".data/training/sources"))
+        each.add_argument("--out", type=Path, default=Path(".data/training/text"))
+        each.add_argument("--quick", action="store_true", help="minutes instead of an hour: proves that it all runs")
     measuring = commands.add_parser("evaluate", help="print what is found at which scale")
     measuring.add_argument(
         "--pictures", type=Path, help="a folder; without it, drawn scenes that no lesson was made of"
@@ -30,6 +38,10 @@ def main() -> None:
                 measuring.error(f"{path} does not exist")
     if given.command == "train":
         _train(given.sources, given.weights, given.out, given.start, quick=given.quick)
+    elif given.command == "codes":
+        if not given.network.is_file():
+            coding.error(f"{given.network} does not exist")
+        _hint_at_codes(given.network, given.sources, given.out, quick=given.quick)
     else:
         from training.text.evaluate import table
 
@@ -46,8 +58,21 @@ def _train(sources: Path, weights: Path, out: Path, start: Path | None, *, quick
     teacher = require(weights) / TEXT_DETECTION
     lessons = out / "lessons"
     write_all(lessons, teacher, sources, QUICK_NUMBERS if quick else NUMBERS)
-    made, sha256 = train(lessons, teacher, out, QUICK if quick else Plan(), start=start)
-    print(f"{made}: sha256 {sha256}")
+    made = train(lessons, teacher, out, QUICK if quick else Plan(), start=start)
+    _hint_at_codes(made, sources, out, quick=quick)
+
+
+def _hint_at_codes(network: Path, sources: Path, out: Path, *, quick: bool) -> None:
+    from training.tattoos.sources import fetch
+    from training.text.code_lessons import NUMBERS, QUICK_NUMBERS, write_all
+    from training.text.code_map import EPOCHS, QUICK_EPOCHS, attach, train
+
+    fetch(sources)
+    lessons = out / f"codes-{hashlib.sha256(network.read_bytes()).hexdigest()[:8]}"
+    write_all(lessons, network, sources, QUICK_NUMBERS if quick else NUMBERS)
+    made = out / "text.onnx"
+    attach(network, train(lessons, out, QUICK_EPOCHS if quick else EPOCHS), made)
+    print(f"{made}: sha256 {hashlib.sha256(made.read_bytes()).hexdigest()}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def lesson(number: int, teacher: Teacher, sources: Sources) -> Lesson:
     if number >= RECORDERS:
         kind = "ecg" if rng.random() < 0.75 else str(rng.choice(("paper", "ct", "ultrasound", "photo")))
     if kind == "photo":
-        pixels, written = _photo(rng, sources), None
+        pixels, written = photo(rng, sources), None
     else:
         if kind == "ecg" and number >= RECORDERS:
             ground, labels = recorder(rng)
@@ -215,7 +215,7 @@ def _window(
     return (edges[0][0], edges[1][0]), (edges[0][1], edges[1][1])
 
 
-def _photo(rng: np.random.Generator, sources: Sources) -> Pixels:
+def photo(rng: np.random.Generator, sources: Sources) -> Pixels:
     """A free photograph, a part of one, or painted skin with and without a tattoo; sometimes in grey."""
     if rng.random() < 0.5:
         made = skin_scene(rng, sources).pixels
@@ -236,7 +236,7 @@ def _photo(rng: np.random.Generator, sources: Sources) -> Pixels:
 
 def _photo_ground(rng: np.random.Generator, sources: Sources) -> grounds.Ground:
     """A photograph to write on."""
-    levels = _photo(rng, sources).astype(np.float32)
+    levels = photo(rng, sources).astype(np.float32)
     height, width = levels.shape[:2]
     return grounds.Ground(levels, ((0, 0, width, height),), contrasts=(60, 120, 200), blur=float(rng.uniform(0, 0.8)))
 

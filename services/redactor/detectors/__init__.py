@@ -1,7 +1,8 @@
 """Finders: each looks for one kind of identifier in an upright picture and says where it is, how surely, and who says.
 
-Every finder has `detect(pixels) -> list[Region]`: pixels are height x width x 3 bytes in RGB order; boxes are in pixels
-of that picture, without padding. Thresholds are low: a person can remove a box, nobody can take back a face.
+Every finder has `detect(pixels) -> list[Region]`: pixels are height x width x 3 bytes in RGB order, or height x width
+where the three would be equal (see `single`); boxes are in pixels of that picture, without padding. Thresholds are low:
+a person can remove a box, nobody can take back a face.
 """
 
 from typing import Protocol
@@ -14,7 +15,7 @@ from services.redactor.inference import Tensor
 from shared.events import Box, Region
 
 Pixels = npt.NDArray[np.uint8]
-"""An upright picture: height x width x 3, RGB."""
+"""An upright picture: height x width x 3, RGB; for a finder also height x width, three equal channels in one."""
 
 Boxes = npt.NDArray[np.float32]
 """n x 4: left, top, right, bottom."""
@@ -70,6 +71,8 @@ def thumbnail(pixels: Pixels) -> Pixels:
 
 def colourless(pixels: Pixels, levels: int, part: float = 0.95) -> bool:
     """Whether, in so large a part of the picture (or of its thumbnail), the channels lie less than `levels` apart."""
+    if pixels.ndim == 2:
+        return True
     red, green, blue = cv2.split(thumbnail(pixels))
     apart = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     return int(np.count_nonzero(apart < levels)) > part * apart.size
@@ -85,6 +88,11 @@ def halved(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
     even = pixels[: 2 * height, : 2 * width]
     return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def brightness(pixels: Pixels) -> Pixels:
+    """Height x width, one byte a pixel: as bright as the picture looks."""
+    return pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def turned(pixels: Pixels, quarter_turns: int) -> Pixels:
@@ -112,6 +120,8 @@ def single(pixels: Pixels) -> Pixels:
 
     To scale, turn and widen one channel takes a third of the time. The outcome is the same.
     """
+    if pixels.ndim == 2:
+        return pixels
     red, green, blue = (pixels[::16, ::16, channel] for channel in range(3))
     if not (np.array_equal(red, green) and np.array_equal(green, blue)):
         return pixels

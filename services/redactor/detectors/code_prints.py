@@ -27,8 +27,11 @@ SLIMMEST = 12.0  # longer side by shorter side
 LONGEST_PX = 420.0  # a larger print is looked at in the halved picture
 SHORTEST_HALVED_PX = 80.0  # a smaller print was looked at before the picture was halved
 HALVINGS = 2
+GRID_PX = CELL_PX * 2**HALVINGS
+"""Where parts of a picture begin and end at multiples of this, they have the cells that the whole has."""
 MOST_ISLANDS = 24
-"""Islands measured at each size of the picture, largest first: a page of print has hundreds, and each takes time."""
+"""Islands measured at each size of what is searched, largest first: a page of print has hundreds, and each takes time.
+"""
 MOST_OF_PICTURE = 0.25
 """A print that nobody could read is not believed when it is larger than this part of the picture."""
 
@@ -54,12 +57,14 @@ class Print:
     """How unevenly its edges are spread, from 0: the least uneven of the doubtful are the likeliest."""
 
 
-def prints(grey: Pixels) -> list[Print]:
-    """Places that look like codes in a grey picture (height x width), also at half and a quarter of its size."""
+def prints(grey: Pixels, picture_size: int) -> list[Print]:
+    """Places that look like codes in a grey picture or a part of one (height x width), also at half and a quarter of
+    its size. `picture_size`: how many pixels all of the picture has."""
     found: list[Print] = []
     level = grey
+    most = MOST_OF_PICTURE * picture_size
     for halving in range(HALVINGS + 1):
-        if min(level.shape) < 16 * CELL_PX:
+        if min(level.shape) < 8 * CELL_PX:
             break
         for island in _islands(level, SHORTEST_HALVED_PX if halving else 0.0):
             seen = measured(level, island)
@@ -67,11 +72,12 @@ def prints(grey: Pixels) -> list[Print]:
             grown = np.float32(2**halving)
             if look not in (Look.BARS, Look.STACKED, Look.SQUARES):
                 frame = None if _known(found, island.mean(axis=0) * grown) else framed(level, island)
-                if frame is not None and cv2.contourArea(frame) < MOST_OF_PICTURE * level.size:
+                if frame is not None and cv2.contourArea(frame) < most:
                     found.append(Print(frame * grown, Look.FRAMED, 0.0))
                     continue
-            if seen is not None and look is not None and seen.width * seen.height < MOST_OF_PICTURE * level.size:
+            if seen is not None and look is not None and seen.width * seen.height < most:
                 found.append(Print(seen.corners * grown, look, seen.uneven))
+        most /= 4
         level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return found
 

@@ -6,6 +6,7 @@ zxing-cpp and by OpenCV's QRCodeDetectorAruco, which stands by for tilted QR cod
 of bars was left out: of 648 generated scenes it added none.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -13,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import zxingcpp
 
-from services.redactor.detectors import Pixels, scaled, to_box, turned
-from services.redactor.detectors.code_prints import Look, Print, prints
+from services.redactor.detectors import Pixels, brightness, resized, to_box, turned
+from services.redactor.detectors.code_prints import GRID_PX, Look, Print, prints
 from services.redactor.domain import merged
-from shared.events import Region, RegionKind
+from shared.events import Box, Region, RegionKind
 
 SIDE_PX = 1600
 """Longer side on which codes are sought: a code of 90 pixels in a picture of this size is still read."""
@@ -34,6 +35,8 @@ SQUARE_FORMATS = (
     zxingcpp.BarcodeFormat.DataMatrix,
     zxingcpp.BarcodeFormat.MaxiCode,
 )
+
+AS_IT_IS = 0.9  # what would hardly be made smaller to be read is read as large as it is
 
 MARGIN = 0.15  # of the longer side: searchers mark the outer bars or corners, print is seldom exact, and paper bends
 LINE_MARGIN = 0.25  # readers mark the part of the bars' height that they read, and the number stands below the bars
@@ -57,31 +60,48 @@ class Codes:
     def __init__(self) -> None:
         self._squares = cv2.QRCodeDetectorAruco()
 
-    def detect(self, pixels: Pixels, *, lying: bool = True) -> list[Region]:
+    def detect(self, pixels: Pixels, *, lying: bool = True, parts: Sequence[Box] | None = None) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept.
+
+        `parts`: where to look (see `code_hints`); None: everywhere. What a library reads elsewhere is seen by the
+        second look, which knows no hints.
 
         `lying`: whether bars are read from top to bottom as well, half of the reader's time; else the second look does.
         Lying bars are found by their print anyhow, but a few in perspective (3 of 648 generated scenes), as in photos.
         """
-        full = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
-        grey, factor = _at_side(full, LARGEST_GROWTH)
+        height, width = pixels.shape[:2]
+        factor = _factor(pixels, LARGEST_GROWTH)
+        regions = []
+        whole = (0, 0, width, height)
+        within = [whole] if parts is None else [_on_grid(part, factor, width, height) for part in parts]
+        for left, top, across, down in within:
+            part = brightness(pixels[top : top + down, left : left + across])
+            found = self._in_part(part, factor, round(height * width * factor**2), lying=lying)
+            regions += _regions(found, factor, (left, top), pixels)
+        return merged(regions)
+
+    def _in_part(self, full: Pixels, factor: float, picture_size: int, *, lying: bool) -> list[tuple[str, float, Quad]]:
+        """Detector, score and corners, in pixels of the part made larger by `factor`."""
+        grey = _by_factor(full, factor)
         # White on black is rare and takes a quarter more time: such prints are read at the second try.
         found = _read(grey, inverted=False, lying=lying)
-        seen = prints(grey)
+        seen = prints(grey, picture_size)
         found += [
             (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES
         ]
-        found += self._read_again(full, factor, seen, [quad for _, _, quad in found])
-        return _regions(found, factor, pixels)
+        return found + self._read_again(full, factor, seen, [quad for _, _, quad in found])
 
     def read(self, pixels: Pixels) -> list[Region]:
         """Codes that a reader reads, or nearly, in the picture as large as it is and on its side: for a second look, as
         whoever holds the picture would take it. What is only printed like a code was seen by the first look, or is not
         seen at all: on 216 generated scenes a second search for prints found nothing."""
-        grey, factor = _at_side(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8), 1.0)
+        factor = _factor(pixels, 1.0)
+        if factor > AS_IT_IS:
+            factor = 1.0
+        grey = _by_factor(brightness(pixels), factor)
         found = _read(turned(grey, 1), inverted=False, lying=False)
         upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
-        return _regions(upright, factor, pixels)
+        return merged(_regions(upright, factor, (0, 0), pixels))
 
     def _read_again(
         self, full: Pixels, factor: float, seen: list[Print], known: list[Quad]
@@ -113,27 +133,36 @@ class Codes:
         return found
 
 
-def _at_side(grey: Pixels, largest_growth: float) -> tuple[Pixels, float]:
-    """The picture with its longer side at SIDE_PX, as far as it may grow, and the factor. Halved first: cheap."""
-    halvings = 1.0
-    while max(grey.shape) >= 2 * SIDE_PX:
-        grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-        halvings /= 2
-    small, factor = scaled(grey, SIDE_PX, largest_growth=largest_growth)
-    return small, factor * halvings
+def _factor(pixels: Pixels, largest_growth: float) -> float:
+    """By how much the picture is made larger, so that its longer side has SIDE_PX, as far as it may grow."""
+    return float(min(SIDE_PX / max(pixels.shape[:2]), largest_growth))
 
 
-def _regions(found: list[tuple[str, float, Quad]], factor: float, pixels: Pixels) -> list[Region]:
-    """What was found in the picture made larger by `factor`, each with its margin, and each once."""
+def _by_factor(grey: Pixels, factor: float) -> Pixels:
+    """A picture, or a part of one, made larger by that."""
+    return grey if factor == 1.0 else resized(grey, tuple(max(1, round(side * factor)) for side in grey.shape[::-1]))
+
+
+def _on_grid(part: Box, factor: float, width: int, height: int) -> Box:
+    """The part grown outward, so that cells lie in it as they would in the whole picture, as far as pixels go."""
+    left, top = (round(part[at] * factor // GRID_PX * GRID_PX / factor) for at in (0, 1))
+    right, bottom = (round(-(-(part[at] + part[at + 2]) * factor // GRID_PX) * GRID_PX / factor) for at in (0, 1))
+    return left, top, min(right, width) - left, min(bottom, height) - top
+
+
+def _regions(
+    found: list[tuple[str, float, Quad]], factor: float, start: tuple[int, int], pixels: Pixels
+) -> list[Region]:
+    """What was found in a part that was made larger by `factor` and starts there (x, y), each with its margin."""
     regions = []
     for detector, score, quad in found:
-        edges = np.concatenate([quad.min(axis=0), quad.max(axis=0)]) / factor
+        edges = np.concatenate([quad.min(axis=0), quad.max(axis=0)]) / factor + np.array([*start, *start])
         long_side = max(edges[2] - edges[0], edges[3] - edges[1])
         margin = (MARGIN if detector in SQUARE else LINE_MARGIN) * long_side
         box = to_box(edges + np.array([-margin, -margin, margin, margin]), pixels.shape[1], pixels.shape[0])
         if box is not None:
             regions.append(Region(kind=RegionKind.CODE, box=box, score=score, detector=detector))
-    return merged(regions)
+    return regions
 
 
 def _read(grey: Pixels, *, inverted: bool, lying: bool) -> list[tuple[str, float, Quad]]:

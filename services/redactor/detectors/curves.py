@@ -37,11 +37,17 @@ def is_stroke(level: Pixels) -> bool:
 def _ink(level: Pixels) -> npt.NDArray[np.uint8] | None:
     """1 where ink lies, dark or light; None where it does not stand out. The coloured squares of an ECG's paper are
     light in their brightest channel and do not count."""
-    red, green, blue = cv2.split(level)  # numpy's own maximum over three values takes twenty times as long
-    grey = cv2.max(cv2.max(red, green), blue).astype(np.int16)
+    grey = _brightest(level).astype(np.int16)
     apart = np.abs(grey - np.int16(np.median(grey)))
     strongest = float(np.percentile(apart, 99))
     return (apart > strongest / 2).astype(np.uint8) if strongest >= CONTRAST else None
+
+
+def _brightest(level: Pixels) -> Pixels:
+    if level.ndim == 2:
+        return level
+    red, green, blue = cv2.split(level)  # numpy's own maximum over three values takes twenty times as long
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
 def _columns(ink: npt.NDArray[np.uint8]) -> tuple[float, float]:

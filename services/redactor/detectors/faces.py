@@ -161,7 +161,7 @@ class BlazeFace:
         small, factor = scaled(pixels, BLAZEFACE_SIDE_PX, largest_growth=4.0)
         height, width = small.shape[:2]
         square = np.zeros((BLAZEFACE_SIDE_PX, BLAZEFACE_SIDE_PX, 3), np.uint8)
-        square[:height, :width] = small
+        square[:height, :width] = small if small.ndim == 3 else small[:, :, np.newaxis]
         regions = []
         for turn in turns:
             boxes, scores = self._one_turn(np.rot90(square, turn))

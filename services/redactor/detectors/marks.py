@@ -125,7 +125,8 @@ class Reader:
             batch = np.zeros((len(members), 3, self.HEIGHT_PX, width), np.float32)
             for row, index in enumerate(members):
                 line = ready[index]
-                batch[row, :, :, : line.shape[1]] = line.transpose(2, 0, 1)[::-1].astype(np.float32) / 127.5 - 1.0
+                channels = line if line.ndim == 2 else line.transpose(2, 0, 1)[::-1]
+                batch[row, :, :, : line.shape[1]] = channels.astype(np.float32) / 127.5 - 1.0
             for index, steps in zip(members, self._network.run(batch)[0], strict=True):
                 readings[index] = self._decoded(steps.argmax(axis=1).tolist(), steps.max(axis=1).tolist())
         return readings

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from services.redactor.detectors import (
     NEARLY_GREY,
     Pixels,
+    brightness,
     colourless,
     on_grid,
     scaled,
@@ -26,6 +27,7 @@ from services.redactor.detectors import (
     to_tensor,
     turned,
 )
+from services.redactor.detectors.code_hints import hinted
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
@@ -112,6 +114,16 @@ class _Sight(NamedTuple):
     apart: bool
 
 
+class Found(NamedTuple):
+    """What one look at a picture gives."""
+
+    regions: list[Region]
+    """Lettering."""
+
+    coded: list[Box] | None
+    """Parts of the picture that may hold codes (see `code_hints`); None: the network that looked at it cannot say."""
+
+
 class Text:
     """Lines and words anywhere in the picture, upright or turned, less the clinical marks."""
 
@@ -122,7 +134,11 @@ class Text:
         self._pixel, self._box, self._mark = pixel, box, mark
 
     def detect(self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = NO_WORDS) -> list[Region]:
-        """Text regions. See `Finder`.
+        """Text regions. See `Finder`, and `look` for what may be said besides."""
+        return self.look(pixels, small_print, words).regions
+
+    def look(self, pixels: Pixels, small_print: bool | None = None, words: frozenset[str] = NO_WORDS) -> Found:
+        """Text regions, and where else to look for codes.
 
         `small_print`: whether lettering may be small and faint; None: told by the look. `words`: what the file's
         header says of the patient (see `pixels.header`): lines that hold one are never given back as a mark, and are
@@ -134,12 +150,12 @@ class Text:
         plain = single(pixels)
         shown = evened(plain) if small_print else plain
         if paper:
-            found = self._seen(pixels, shown, PAPER.side_px(pixels), self._upright, words=words)
-            found += self._seen(pixels, plain, PAPER.side_px(pixels), self._upright, turn=1, words=words)
+            found, coded = self._seen(pixels, shown, PAPER.side_px(pixels), self._upright, words=words)
+            found += self._seen(pixels, plain, PAPER.side_px(pixels), self._upright, turn=1, words=words).regions
         else:
             scale = FILM if small_print else PHOTO
-            found = self._seen(pixels, shown, scale.side_px(pixels), self._both_ways, words=words)
-        return self._without_marks(pixels, found, paper, words)
+            found, coded = self._seen(pixels, shown, scale.side_px(pixels), self._both_ways, words=words)
+        return Found(self._without_marks(pixels, found, paper, words), coded)
 
     def detect_once(self, pixels: Pixels, part: float, small_print: bool = False) -> list[Region]:
         """The same in `part` of the sides for a second look (of films `SHRUNK`), the contrast as it is: for a picture
@@ -151,11 +167,11 @@ class Text:
         threshold = self._box + (SECOND_DOUBT if paper else 0.0)
         side_px = part * (SECOND_SMALL_PRINT_PX if small_print or paper or grey else SECOND_PHOTO_PX)
         if paper:
-            found = self._seen(pixels, single(pixels), round(side_px), self._upright)
+            found = self._seen(pixels, single(pixels), round(side_px), self._upright).regions
         else:
             found = self._seen(
                 pixels, single(pixels), round(side_px * (SHRUNK if grey else 1.0)), self._both_ways, EDGE_PX
-            )
+            ).regions
         return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
     def _without_marks(
@@ -180,11 +196,14 @@ class Text:
         *,
         turn: int = 0,
         words: frozenset[str] = NO_WORDS,
-    ) -> list[Region]:
-        """Regions found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
+    ) -> Found:
+        """What is found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
         around = on_grid(continued(small, margin_px, mirrored=not turn))
-        likely = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))[0][0, 0]
+        maps = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))
+        likely, coded = maps[0][0, 0], None
+        if sight is self._both_ways:
+            coded = hinted(maps[1][0, 0], margin_px, factor, pixels.shape[1], pixels.shape[0])
         if sight.edge_px < MARGIN_PX:
             beyond = margin_px - sight.edge_px
             rows, columns = (slice(beyond, margin_px + length + sight.edge_px) for length in small.shape[:2])
@@ -203,7 +222,7 @@ class Text:
                     stays = self._could_be_text(pixels, line, score, paper)
                 if stays:
                     regions += _covering(line, score, pixels, sight.detector)
-        return regions
+        return Found(regions, coded)
 
     def _could_be_text(self, pixels: Pixels, line: Line, score: float, paper: bool) -> bool:
         height, short = line.down / min(pixels.shape[:2]), line.across < SHORT * line.down
@@ -277,10 +296,16 @@ def _paper_and_grey(pixels: Pixels) -> tuple[bool, bool]:
 def looks_like_paper(pixels: Pixels) -> bool:
     """Whether more than half of the picture (or its thumbnail) is nearly white, and evenly so (an ECG, a letter, a
     report): a film of soft tissue may be as light, but is nowhere even."""
-    red, green, blue = cv2.split(thumbnail(pixels))
-    levels = np.sort(cv2.min(cv2.min(red, green), blue), axis=None)
+    levels = np.sort(_darkest(thumbnail(pixels)), axis=None)
     low, middle, high = (int(levels[levels.size * quarter // 4]) for quarter in (1, 2, 3))
     return middle > WHITE and high - low < EVEN
+
+
+def _darkest(pixels: Pixels) -> Pixels:
+    if pixels.ndim == 2:
+        return pixels
+    red, green, blue = cv2.split(pixels)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
 
 
 def evened(pixels: Pixels) -> Pixels:
@@ -289,5 +314,4 @@ def evened(pixels: Pixels) -> Pixels:
 
     On 114 synthetic lines the upright pass alone finds 106 instead of 99 with it.
     """
-    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(grey), np.uint8)
+    return np.asarray(cv2.createCLAHE(clipLimit=4.0, tileGridSize=(8, 8)).apply(brightness(pixels)), np.uint8)

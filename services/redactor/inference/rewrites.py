@@ -39,14 +39,12 @@ def _sum_for_gates(model: Any) -> None:
 
 
 def _without_transposed_tail(model: Any) -> Any:
-    """Two transposed convolutions of 2 x 2 at the end of a map, each pixel becoming four, and its sigmoid, as two
-    convolutions of single pixels: 4 and 16 values beside each other, put in their places at the very end.
+    """Two transposed convolutions of 2 x 2 at the end of the first map, each pixel becoming four, and its sigmoid, as
+    two convolutions of single pixels: 4 and 16 values beside each other, put in their places at the very end.
 
     OpenVINO runs a tail without ordinary convolutions in single precision, and a map of one channel value by value:
     a quarter of the text finder's time.
     """
-    if len(model.outputs) != 1:
-        return model
     tail = ("Sigmoid", "Add", "ConvolutionBackpropData", "Relu", "Add", "ConvolutionBackpropData")
     found = []
     output = model.output(0).get_node().input_value(0)
@@ -73,7 +71,10 @@ def _without_transposed_tail(model: Any) -> Any:
     values = _pixelwise(opset13.relu(hidden), joined.reshape(16, 4 * depth, 1, 1), end_shift.reshape(1, 1, 1, 1))
     placed = opset13.depth_to_space(opset13.sigmoid(values), "blocks_first", 4)
     placed.output(0).set_names(model.output(0).get_names())
-    return openvino.Model([opset13.result(placed.output(0))], model.get_parameters(), model.get_friendly_name())
+    others = [each.get_node() for each in model.outputs[1:]]
+    return openvino.Model(
+        [opset13.result(placed.output(0)), *others], model.get_parameters(), model.get_friendly_name()
+    )
 
 
 def _pixelwise(x: Any, weights: _Weights, shift: _Weights) -> Any:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.redactor.detectors import Pixels, halved
+from services.redactor.detectors import Pixels, halved, single
 from services.redactor.domain import clip, holes, painted_boxes
 from services.redactor.pixels.search import SMALL_PRINT, Search
 from shared.events import Box, PictureKind, Region, RegionKind
@@ -38,14 +38,14 @@ def look_again(
     purpose is no face that was overlooked, and a name across it is.
     """
     height, width = painted.shape[:2]
-    base = painted
+    base = single(painted)
     while max(base.shape[:2]) >= 2 * LARGEST_SEARCHED_PX:
         base = halved(base)
     size = max(1, round(base.shape[1] * SCALE)), max(1, round(base.shape[0] * SCALE))
     margin = (SHIFT_PX, 0)
     # Linear: in a seventh of the time, and otherwise than any other picture here is made smaller.
     smaller = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    moved = np.pad(smaller, (margin, margin, (0, 0)), mode="edge")
+    moved = np.pad(smaller, (margin, margin, (0, 0))[: smaller.ndim], mode="edge")
     found = search.text.detect_once(moved, SCALE, kind in SMALL_PRINT)
     found += search.faces.detect_once(moved, SCALE)
     found += search.codes.detect(moved) if alone else search.codes.read(moved)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import simplejpeg
 
-from services.redactor.detectors import Pixels, resized
+from services.redactor.detectors import Pixels, resized, single
 from shared.events import Box, RenditionSize
 
 FILL = (128, 128, 128)
@@ -56,13 +56,14 @@ def encode(painted: Pixels, full: bytes | None = None) -> tuple[Encoded, ...]:
     """Full size (`full`, where that is made already), large and small, each made from the painted full picture, never
     from the original."""
     sizes = []
+    plain = single(painted)
     for size, longest in LONGEST_SIDE_PX.items():
-        height, width = painted.shape[:2]
-        shown = painted
+        height, width = plain.shape[:2]
+        shown = plain
         if longest is not None and max(height, width) > longest:
             factor = longest / max(height, width)
             target = max(1, round(width * factor)), max(1, round(height * factor))
-            shown = resized(painted, target)
+            shown = resized(plain, target)
         data = full if full and size is RenditionSize.FULL else _jpeg(shown, QUALITY[size])
         digest = hashlib.sha256(data).hexdigest()
         sizes.append(Encoded(size, data, width=shown.shape[1], height=shown.shape[0], sha256=digest))
@@ -70,7 +71,8 @@ def encode(painted: Pixels, full: bytes | None = None) -> tuple[Encoded, ...]:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
-    if np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 1], pixels[..., 2]):
-        single = np.ascontiguousarray(pixels[..., :1])
-        return bytes(simplejpeg.encode_jpeg(single, quality=quality, colorspace="GRAY", colorsubsampling="Gray"))
-    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=quality, colorsubsampling="444"))
+    plain = np.ascontiguousarray(single(pixels))
+    if plain.ndim == 2:
+        grey = plain[:, :, np.newaxis]
+        return bytes(simplejpeg.encode_jpeg(grey, quality=quality, colorspace="GRAY", colorsubsampling="Gray"))
+    return bytes(simplejpeg.encode_jpeg(plain, quality=quality, colorsubsampling="444"))

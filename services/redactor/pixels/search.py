@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.redactor.detectors import Pixels, is_grey
+from services.redactor.detectors import Pixels, is_grey, single
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.faces import Faces
 from services.redactor.detectors.tattoos import Tattoos
@@ -42,14 +42,16 @@ class Search:
     ) -> Findings:
         """Everything that any finder sees. `kind` None: how small the print may be is told by the look. `words`: what
         the file's header says of the patient, to be looked for in the lettering."""
-        found = self.faces.detect(pixels)
+        plain = single(pixels)
+        found = self.faces.detect(plain)
         watch.lap("faces")
-        found += self.text.detect(pixels, True if kind in SMALL_PRINT else None, words)
+        lettering = self.text.look(plain, True if kind in SMALL_PRINT else None, words)
+        found += lettering.regions
         watch.lap("text")
-        grey = is_grey(pixels)
-        found += self.codes.detect(pixels, lying=not grey)
+        grey = is_grey(plain)
+        found += self.codes.detect(plain, lying=not grey, parts=lettering.coded)
         watch.lap("codes")
-        tattoos = self._tattoos(pixels, grey, watch)
+        tattoos = self._tattoos(plain, grey, watch)
         found += [region for region in tattoos if region.score >= self._sure_tattoo]
         return Findings(tuple(merged(found)), self._unsure(tattoos))
 

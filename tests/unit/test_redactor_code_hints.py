@@ -1,0 +1,151 @@
+"""Where the text network hints at codes, the finder of codes looks, and nowhere else; a hint misses no code."""
+
+import cv2
+import numpy as np
+import pytest
+
+from services.redactor.detectors import Pixels
+from services.redactor.detectors.code_hints import FIELD_PX, HINT, hinted
+from services.redactor.detectors.codes import Codes
+from services.redactor.detectors.text import Text
+from services.redactor.domain import Thresholds, overlap, padded
+from services.redactor.inference import EngineKind, make_engine
+from services.redactor.pixels.redact import Redactor
+from services.redactor.weights import DEFAULT_DIRECTORY, missing
+from shared.events import Box, RegionKind
+from tests.scenes import text as lettering
+from tests.scenes.codes import Scene, scene, scenes
+from tests.scenes.codes_measured import FOUND_FROM, covered
+
+needs_weights = pytest.mark.skipif(bool(missing(DEFAULT_DIRECTORY)), reason="weights are not fetched: make weights")
+
+SIDE = 640
+
+
+@pytest.fixture(scope="module")
+def codes() -> Codes:
+    cv2.setNumThreads(1)
+    return Codes()
+
+
+@pytest.fixture(scope="module")
+def finder() -> Text:
+    limits = Thresholds()
+    engine = make_engine(EngineKind.AUTO, DEFAULT_DIRECTORY)
+    return Text(engine, pixel=limits.text_pixel, box=limits.text, mark=limits.mark)
+
+
+def fields(*strong: tuple[int, int]) -> np.ndarray:
+    """A map of 40 x 40 fields, those of these columns and rows just above the threshold."""
+    codes = np.full((40, 40), HINT / 2, np.float32)
+    for column, row in strong:
+        codes[row, column] = HINT + 0.01
+    return codes
+
+
+def in_grey(pixels: Pixels) -> Pixels:
+    return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., np.newaxis], 3, axis=2).astype(np.uint8)
+
+
+def holds(parts: list[Box] | None, shown: Scene) -> bool:
+    """Whether one part holds the whole print. Light skin in grey may pass for paper: then all of it is searched."""
+    if parts is None:
+        return True
+    left, top = (int(value) for value in np.floor(shown.corners.min(axis=0)))
+    right, bottom = (int(value) for value in np.ceil(shown.corners.max(axis=0)))
+    print_: Box = (left, top, right - left, bottom - top)
+    return any(overlap(part, print_) == print_[2] * print_[3] for part in parts)
+
+
+class TestMap:
+    def test_a_map_that_hints_at_nothing_leaves_nothing_to_search(self) -> None:
+        assert hinted(fields(), 0, 1.0, SIDE, SIDE) == []
+
+    def test_a_hint_is_a_place_in_the_picture_with_room_around(self) -> None:
+        ((left, top, across, down),) = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)
+        assert (left + across / 2, top + down / 2) == pytest.approx((20.5 * FIELD_PX, 10.5 * FIELD_PX), abs=1)
+        assert across >= 5 * FIELD_PX
+        assert down >= 5 * FIELD_PX
+
+    def test_margin_and_scale_of_what_the_network_saw_are_taken_back(self) -> None:
+        plain = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)[0]
+        moved = hinted(fields((22, 12)), 2 * FIELD_PX, 1.0, SIDE, SIDE)[0]
+        halved = hinted(fields((20, 10)), 0, 2.0, SIDE, SIDE)[0]
+        assert moved == plain
+        assert halved == pytest.approx([length / 2 for length in plain], abs=1)
+
+    def test_at_the_edge_it_is_cut_and_beyond_it_there_is_none(self) -> None:
+        assert hinted(fields((0, 0)), 0, 1.0, SIDE, SIDE)[0][:2] == (0, 0)
+        assert hinted(fields((39, 39)), 0, 1.0, 300, 300) == []
+
+    def test_hints_that_touch_are_one_and_those_far_apart_are_not(self) -> None:
+        near = hinted(fields((10, 10), (14, 10)), 0, 1.0, SIDE, SIDE)
+        far = hinted(fields((5, 5), (30, 30)), 0, 1.0, SIDE, SIDE)
+        assert len(near) == 1
+        assert len(far) == 2
+
+    def test_a_hint_that_joins_two_others_leaves_one(self) -> None:
+        ((left, _, across, _),) = hinted(fields((6, 10), (16, 10), (11, 10)), 0, 1.0, SIDE, SIDE)
+        assert left <= 6 * FIELD_PX
+        assert left + across >= 17 * FIELD_PX
+
+
+class TestSearchOfParts:
+    def test_no_part_is_no_code(self, codes: Codes) -> None:
+        shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
+        assert codes.detect(shown.pixels)
+        assert codes.detect(shown.pixels, parts=[]) == []
+
+    @pytest.mark.parametrize("symbology", ["Code128", "DataMatrix", "PDF417"])
+    def test_a_part_that_holds_the_print_gives_what_the_whole_picture_gives(self, codes: Codes, symbology: str) -> None:
+        for number, shown in enumerate(scenes(4, seed=21, symbology=symbology)):
+            left, top = (int(value) for value in shown.corners.min(axis=0) - 70)
+            right, bottom = (int(value) for value in shown.corners.max(axis=0) + 70)
+            part = max(0, left), max(0, top), right - max(0, left), bottom - max(0, top)
+            whole = [padded(region) for region in codes.detect(shown.pixels)]
+            here = [padded(region) for region in codes.detect(shown.pixels, parts=[part])]
+            assert (covered(shown, here) >= FOUND_FROM) == (covered(shown, whole) >= FOUND_FROM), number
+
+    def test_elsewhere_nothing_is_sought(self, codes: Codes) -> None:
+        shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
+        left, top = (int(value) for value in shown.corners.min(axis=0))
+        beside: Box = (0, 0, left - 40, 1200) if left > 600 else (left + 260, 0, 1600 - left - 260, 1200)
+        assert top >= 0
+        assert codes.detect(shown.pixels, parts=[beside]) == []
+
+
+@needs_weights
+class TestNetwork:
+    @pytest.mark.parametrize("grey", [False, True])
+    def test_the_parts_hold_every_code(self, finder: Text, grey: bool) -> None:
+        shown = list(scenes(12, seed=31))
+        without = [
+            each.name
+            for each in shown
+            if not holds(finder.look(in_grey(each.pixels) if grey else each.pixels).coded, each)
+        ]
+        assert without == []
+
+    def test_drawn_films_full_of_lettering_have_next_to_nothing_to_search(self, finder: Text) -> None:
+        for shown in lettering.scenes(6, 31, only=lettering.FILMS):
+            parts = finder.look(shown.pixels, True).coded
+            assert parts is not None
+            searched = sum(across * down for _, _, across, down in parts)
+            assert searched < 0.15 * shown.pixels.shape[0] * shown.pixels.shape[1], shown.ground
+
+    def test_on_paper_the_other_network_looks_which_cannot_say(self, finder: Text) -> None:
+        assert finder.look(np.full((900, 700, 3), 245, np.uint8)).coded is None
+
+    def test_a_code_that_nobody_can_read_is_painted_where_there_is_a_hint_of_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown = scene("Code128", 160, "blur", 37, seed=21_052, background="wood")
+        redactor = Redactor(DEFAULT_DIRECTORY)
+
+        def found() -> bool:
+            regions = [each for each in redactor.find(shown.pixels) if each.kind is RegionKind.CODE]
+            return covered(shown, [padded(each) for each in regions]) >= FOUND_FROM
+
+        assert found()
+        monkeypatch.setattr("services.redactor.detectors.text.hinted", lambda *_: [])
+        assert not found()
