@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from services.redactor.detectors import Pixels
-from services.redactor.detectors.code_hints import FIELD_PX, HINT, hinted
+from services.redactor.detectors.code_hints import FIELD_PX, HINT, Part, hinted
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.text import Text
 from services.redactor.domain import Thresholds, overlap, padded
@@ -47,14 +47,14 @@ def in_grey(pixels: Pixels) -> Pixels:
     return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., np.newaxis], 3, axis=2).astype(np.uint8)
 
 
-def holds(parts: list[Box] | None, shown: Scene) -> bool:
+def holds(parts: list[Part] | None, shown: Scene) -> bool:
     """Whether one part holds the whole print. Light skin in grey may pass for paper: then all of it is searched."""
     if parts is None:
         return True
     left, top = (int(value) for value in np.floor(shown.corners.min(axis=0)))
     right, bottom = (int(value) for value in np.ceil(shown.corners.max(axis=0)))
     print_: Box = (left, top, right - left, bottom - top)
-    return any(overlap(part, print_) == print_[2] * print_[3] for part in parts)
+    return any(overlap(part.box, print_) == print_[2] * print_[3] for part in parts)
 
 
 class TestMap:
@@ -62,20 +62,23 @@ class TestMap:
         assert hinted(fields(), 0, 1.0, SIDE, SIDE) == []
 
     def test_a_hint_is_a_place_in_the_picture_with_room_around(self) -> None:
-        ((left, top, across, down),) = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)
+        (part,) = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)
+        left, top, across, down = part.box
         assert (left + across / 2, top + down / 2) == pytest.approx((20.5 * FIELD_PX, 10.5 * FIELD_PX), abs=1)
         assert across >= 5 * FIELD_PX
         assert down >= 5 * FIELD_PX
+        assert part.hint == pytest.approx((19 * FIELD_PX, 9 * FIELD_PX, 3 * FIELD_PX, 3 * FIELD_PX), abs=1)
 
     def test_margin_and_scale_of_what_the_network_saw_are_taken_back(self) -> None:
         plain = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)[0]
         moved = hinted(fields((22, 12)), 2 * FIELD_PX, 1.0, SIDE, SIDE)[0]
         halved = hinted(fields((20, 10)), 0, 2.0, SIDE, SIDE)[0]
         assert moved == plain
-        assert halved == pytest.approx([length / 2 for length in plain], abs=1)
+        assert halved.box == pytest.approx([length / 2 for length in plain.box], abs=1)
+        assert halved.hint == pytest.approx([length / 2 for length in plain.hint], abs=1)
 
     def test_at_the_edge_it_is_cut_and_beyond_it_there_is_none(self) -> None:
-        assert hinted(fields((0, 0)), 0, 1.0, SIDE, SIDE)[0][:2] == (0, 0)
+        assert hinted(fields((0, 0)), 0, 1.0, SIDE, SIDE)[0].box[:2] == (0, 0)
         assert hinted(fields((39, 39)), 0, 1.0, 300, 300) == []
 
     def test_hints_that_touch_are_one_and_those_far_apart_are_not(self) -> None:
@@ -85,9 +88,10 @@ class TestMap:
         assert len(far) == 2
 
     def test_a_hint_that_joins_two_others_leaves_one(self) -> None:
-        ((left, _, across, _),) = hinted(fields((6, 10), (16, 10), (11, 10)), 0, 1.0, SIDE, SIDE)
-        assert left <= 6 * FIELD_PX
-        assert left + across >= 17 * FIELD_PX
+        (part,) = hinted(fields((6, 10), (16, 10), (11, 10)), 0, 1.0, SIDE, SIDE)
+        for left, _, across, _ in part:
+            assert left <= 6 * FIELD_PX
+            assert left + across >= 17 * FIELD_PX
 
 
 class TestSearchOfParts:
@@ -103,7 +107,7 @@ class TestSearchOfParts:
             right, bottom = (int(value) for value in shown.corners.max(axis=0) + 70)
             part = max(0, left), max(0, top), right - max(0, left), bottom - max(0, top)
             whole = [padded(region) for region in codes.detect(shown.pixels)]
-            here = [padded(region) for region in codes.detect(shown.pixels, parts=[part])]
+            here = [padded(region) for region in codes.detect(shown.pixels, parts=[Part(part, part)])]
             assert (covered(shown, here) >= FOUND_FROM) == (covered(shown, whole) >= FOUND_FROM), number
 
     def test_elsewhere_nothing_is_sought(self, codes: Codes) -> None:
@@ -111,7 +115,17 @@ class TestSearchOfParts:
         left, top = (int(value) for value in shown.corners.min(axis=0))
         beside: Box = (0, 0, left - 40, 1200) if left > 600 else (left + 260, 0, 1600 - left - 260, 1200)
         assert top >= 0
-        assert codes.detect(shown.pixels, parts=[beside]) == []
+        assert codes.detect(shown.pixels, parts=[Part(beside, beside)]) == []
+
+    def test_what_is_printed_beside_a_hint_is_not_measured(self, codes: Codes) -> None:
+        shown = scene("Code128", 160, "blur", 37, seed=21_052, background="wood")
+        left, top = (int(value) for value in shown.corners.min(axis=0))
+        right, bottom = (int(value) for value in shown.corners.max(axis=0))
+        around: Box = (left - 100, top - 100, right - left + 200, bottom - top + 200)
+        middle: Box = ((left + right) // 2 - 30, (top + bottom) // 2 - 30, 60, 60)
+        corner: Box = (left - 100, top - 100, 60, 60)
+        assert codes.detect(shown.pixels, parts=[Part(middle, around)])
+        assert codes.detect(shown.pixels, parts=[Part(corner, around)]) == []
 
 
 @needs_weights
@@ -130,7 +144,7 @@ class TestNetwork:
         for shown in lettering.scenes(6, 31, only=lettering.FILMS):
             parts = finder.look(shown.pixels, True).coded
             assert parts is not None
-            searched = sum(across * down for _, _, across, down in parts)
+            searched = sum(part.box[2] * part.box[3] for part in parts)
             assert searched < 0.15 * shown.pixels.shape[0] * shown.pixels.shape[1], shown.ground
 
     def test_on_paper_the_other_network_looks_which_cannot_say(self, finder: Text) -> None:

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from services.redactor.detectors import Pixels, is_grey
+from services.redactor.detectors.code_hints import Part
 from services.redactor.detectors.text import Found
 from services.redactor.domain import Thresholds
 from services.redactor.pixels import search as searches
 from services.redactor.pixels.search import Search
 from services.redactor.pixels.watch import Watch
-from shared.events import Box, PictureKind, Region, RegionKind
+from shared.events import PictureKind, Region, RegionKind
 
 LIMITS = Thresholds(tattoo=0.8, tattoo_proposed=0.4)
 PHOTO = np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
@@ -29,7 +30,7 @@ class Asked:
     def __init__(self, found: list[Region], **thresholds: float) -> None:
         self.found, self.thresholds, self.calls = found, thresholds, 0
         self.told: dict[str, object] = {}
-        self.coded: list[Box] | None = None
+        self.coded: list[Part] | None = None
 
     def detect(self, pixels: Pixels, *_: object, **told: object) -> list[Region]:
         self.calls += 1
@@ -71,8 +72,8 @@ def test_lying_bars_are_read_at_once_in_photos_and_by_the_second_look_in_films(s
     assert search.codes.told["lying"] is False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("coded", [None, [], [(10, 10, 90, 60)]])
-def test_codes_are_sought_where_the_search_for_text_hints_at_them(search: Search, coded: list[Box] | None) -> None:
+@pytest.mark.parametrize("coded", [None, [], [Part((40, 30, 20, 20), (10, 10, 90, 60))]])
+def test_codes_are_sought_where_the_search_for_text_hints_at_them(search: Search, coded: list[Part] | None) -> None:
     search.text.coded = coded  # type: ignore[attr-defined]
     search(PHOTO, None, Watch())
     assert search.codes.told["parts"] == coded  # type: ignore[attr-defined]

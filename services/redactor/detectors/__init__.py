@@ -40,18 +40,20 @@ class Finder(Protocol):
         ...
 
 
-def scaled(pixels: Pixels, longest: int, *, largest_growth: float = 1.0) -> tuple[Pixels, float]:
-    """The picture with its longer side at `longest` pixels, and the factor; grown at most `largest_growth` times."""
+def scaled(pixels: Pixels, longest: int, *, largest_growth: float = 1.0, linear: bool = False) -> tuple[Pixels, float]:
+    """The picture with its longer side at `longest` pixels, and the factor; grown at most `largest_growth` times.
+    `linear`: see `resized`."""
     height, width = pixels.shape[:2]
     factor = min(longest / max(height, width), largest_growth)
     if factor == 1.0:
         return pixels, 1.0
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    return resized(pixels, size), factor
+    return resized(pixels, size, linear=linear), factor
 
 
-def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture at `size` (width, height): means of areas when it shrinks, linear when it grows.
+def resized(pixels: Pixels, size: tuple[int, int], *, linear: bool = False) -> Pixels:
+    """The picture at `size` (width, height): means of areas when it shrinks, linear when it grows. `linear`: always so,
+    in a tenth of the time, where what is looked for is larger than the pixels that are passed over.
 
     It is halved first as often as that goes: halving 12 megapixels takes 3 ms, any other factor 25 to 60.
     """
@@ -59,7 +61,7 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         pixels = halved(pixels)
     if pixels.shape[1::-1] == size:
         return pixels
-    shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
+    shrinks = not linear and size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
 

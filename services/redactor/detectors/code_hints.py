@@ -5,6 +5,7 @@ the 648 generated scenes gives, in colour or in grey.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,38 +25,54 @@ MARGIN_PART = 0.25
 its end, belong to how it is judged."""
 
 
-def hinted(codes: npt.NDArray[np.float32], margin_px: int, factor: float, width: int, height: int) -> list[Box]:
-    """Parts of a picture of `width` by `height` that may hold codes; none overlaps another.
+class Part(NamedTuple):
+    """A part of a picture that may hold a code, in pixels of the picture."""
+
+    hint: Box
+    """In this the middle of the print lies."""
+
+    box: Box
+    """The same with what stands around it."""
+
+
+def hinted(codes: npt.NDArray[np.float32], margin_px: int, factor: float, width: int, height: int) -> list[Part]:
+    """Parts of a picture of `width` by `height` that may hold codes; no box overlaps another.
 
     `codes`: the map, 0 to 1, of that picture made larger by `factor` and carried on by `margin_px` on every side.
     """
     strong = cv2.dilate((codes > HINT).astype(np.uint8), np.ones((3, 3), np.uint8))
     _, _, boxes, _ = cv2.connectedComponentsWithStats(strong, connectivity=8)
-    grown = []
+    parts = []
     for left, top, across, down, _ in boxes[1:].tolist():
         margin = MARGIN_FIELDS + MARGIN_PART * max(across, down)
-        edges = np.array([left - margin, top - margin, left + across + margin, top + down + margin])
-        first_x, first_y, last_x, last_y = (edges * FIELD_PX - margin_px) / factor
-        box = clip((int(first_x), int(first_y), int(last_x - first_x) + 1, int(last_y - first_y) + 1), width, height)
-        if box is not None:
-            grown.append(box)
-    return _apart(grown)
+        seen = []
+        for grown in (0.0, margin):
+            edges = np.array([left - grown, top - grown, left + across + grown, top + down + grown])
+            first_x, first_y, last_x, last_y = (edges * FIELD_PX - margin_px) / factor
+            seen.append((int(first_x), int(first_y), int(last_x - first_x) + 1, int(last_y - first_y) + 1))
+        hint, box = (clip(each, width, height) for each in seen)
+        if hint is not None and box is not None:
+            parts.append(Part(hint, box))
+    return _apart(parts)
 
 
-def _apart(boxes: Sequence[Box]) -> list[Box]:
-    """The boxes, those that touch as one."""
-    apart: list[Box] = []
-    for box in boxes:
-        joined = box
-        while touching := [each for each in apart if _touch(each, joined)]:
+def _apart(parts: Sequence[Part]) -> list[Part]:
+    """The parts, those whose boxes touch as one."""
+    apart: list[Part] = []
+    for part in parts:
+        joined = part
+        while touching := [each for each in apart if _touch(each.box, joined.box)]:
             for each in touching:
                 apart.remove(each)
-                left, top = min(each[0], joined[0]), min(each[1], joined[1])
-                right = max(each[0] + each[2], joined[0] + joined[2])
-                bottom = max(each[1] + each[3], joined[1] + joined[3])
-                joined = (left, top, right - left, bottom - top)
+                joined = Part(_both(each.hint, joined.hint), _both(each.box, joined.box))
         apart.append(joined)
     return apart
+
+
+def _both(one: Box, other: Box) -> Box:
+    left, top = min(one[0], other[0]), min(one[1], other[1])
+    right, bottom = max(one[0] + one[2], other[0] + other[2]), max(one[1] + one[3], other[1] + other[3])
+    return left, top, right - left, bottom - top
 
 
 def _touch(one: Box, other: Box) -> bool:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from services.redactor.detectors import Pixels
 from services.redactor.detectors.code_frames import framed
 from services.redactor.detectors.code_measures import LEAST_CONTRAST, Measures, measured
+from shared.events import Box
 
 CELL_PX = 4
 ENERGY_STEPS = (16.0, 40.0, 100.0, 250.0, 625.0, 1500.0)
@@ -57,9 +58,9 @@ class Print:
     """How unevenly its edges are spread, from 0: the least uneven of the doubtful are the likeliest."""
 
 
-def prints(grey: Pixels, picture_size: int) -> list[Print]:
+def prints(grey: Pixels, picture_size: int, within: Box | None = None) -> list[Print]:
     """Places that look like codes in a grey picture or a part of one (height x width), also at half and a quarter of
-    its size. `picture_size`: how many pixels all of the picture has."""
+    its size. `picture_size`: how many pixels all of the picture has. `within`: in this their middle lies."""
     found: list[Print] = []
     level = grey
     most = MOST_OF_PICTURE * picture_size
@@ -67,9 +68,11 @@ def prints(grey: Pixels, picture_size: int) -> list[Print]:
         if min(level.shape) < 8 * CELL_PX:
             break
         for island in _islands(level, SHORTEST_HALVED_PX if halving else 0.0):
+            grown = np.float32(2**halving)
+            if within is not None and not _lies_in(island.mean(axis=0) * grown, within):
+                continue
             seen = measured(level, island)
             look = None if seen is None else _look(seen)
-            grown = np.float32(2**halving)
             if look not in (Look.BARS, Look.STACKED, Look.SQUARES):
                 frame = None if _known(found, island.mean(axis=0) * grown) else framed(level, island)
                 if frame is not None and cv2.contourArea(frame) < most:
@@ -80,6 +83,10 @@ def prints(grey: Pixels, picture_size: int) -> list[Print]:
         most /= 4
         level = np.asarray(cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return found
+
+
+def _lies_in(point: npt.NDArray[np.floating], box: Box) -> bool:
+    return all(box[at] <= point[at] <= box[at] + box[at + 2] for at in (0, 1))
 
 
 def _known(found: list[Print], point: npt.NDArray[np.floating]) -> bool:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import zxingcpp
 
 from services.redactor.detectors import Pixels, brightness, resized, to_box, turned
+from services.redactor.detectors.code_hints import Part
 from services.redactor.detectors.code_prints import GRID_PX, Look, Print, prints
 from services.redactor.domain import merged
 from shared.events import Box, Region, RegionKind
@@ -60,7 +61,7 @@ class Codes:
     def __init__(self) -> None:
         self._squares = cv2.QRCodeDetectorAruco()
 
-    def detect(self, pixels: Pixels, *, lying: bool = True, parts: Sequence[Box] | None = None) -> list[Region]:
+    def detect(self, pixels: Pixels, *, lying: bool = True, parts: Sequence[Part] | None = None) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept.
 
         `parts`: where to look (see `code_hints`); None: everywhere. What a library reads elsewhere is seen by the
@@ -71,21 +72,28 @@ class Codes:
         """
         height, width = pixels.shape[:2]
         factor = _factor(pixels, LARGEST_GROWTH)
+        picture_size = round(height * width * factor**2)
+        if parts is None:
+            found = self._in_part(brightness(pixels), factor, picture_size, None, lying=lying)
+            return merged(_regions(found, factor, (0, 0), pixels))
         regions = []
-        whole = (0, 0, width, height)
-        within = [whole] if parts is None else [_on_grid(part, factor, width, height) for part in parts]
-        for left, top, across, down in within:
-            part = brightness(pixels[top : top + down, left : left + across])
-            found = self._in_part(part, factor, round(height * width * factor**2), lying=lying)
+        for part in parts:
+            left, top, across, down = _on_grid(part.box, factor, width, height)
+            x, y, wide, high = (round(length * factor) for length in part.hint)
+            hint = (x - round(left * factor), y - round(top * factor), wide, high)
+            grey = brightness(pixels[top : top + down, left : left + across])
+            found = self._in_part(grey, factor, picture_size, hint, lying=lying)
             regions += _regions(found, factor, (left, top), pixels)
         return merged(regions)
 
-    def _in_part(self, full: Pixels, factor: float, picture_size: int, *, lying: bool) -> list[tuple[str, float, Quad]]:
-        """Detector, score and corners, in pixels of the part made larger by `factor`."""
+    def _in_part(
+        self, full: Pixels, factor: float, picture_size: int, hint: Box | None, *, lying: bool
+    ) -> list[tuple[str, float, Quad]]:
+        """Detector, score and corners, in pixels of the part made larger by `factor`, as `hint` is."""
         grey = _by_factor(full, factor)
         # White on black is rare and takes a quarter more time: such prints are read at the second try.
         found = _read(grey, inverted=False, lying=lying)
-        seen = prints(grey, picture_size)
+        seen = prints(grey, picture_size, hint)
         found += [
             (f"print-{each.look}", PRINT_SCORES[each.look], each.corners) for each in seen if each.look in PRINT_SCORES
         ]
@@ -98,7 +106,7 @@ class Codes:
         factor = _factor(pixels, 1.0)
         if factor > AS_IT_IS:
             factor = 1.0
-        grey = _by_factor(brightness(pixels), factor)
+        grey = _by_factor(brightness(pixels), factor, linear=True)
         found = _read(turned(grey, 1), inverted=False, lying=False)
         upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
         return merged(_regions(upright, factor, (0, 0), pixels))
@@ -138,9 +146,12 @@ def _factor(pixels: Pixels, largest_growth: float) -> float:
     return float(min(SIDE_PX / max(pixels.shape[:2]), largest_growth))
 
 
-def _by_factor(grey: Pixels, factor: float) -> Pixels:
-    """A picture, or a part of one, made larger by that."""
-    return grey if factor == 1.0 else resized(grey, tuple(max(1, round(side * factor)) for side in grey.shape[::-1]))
+def _by_factor(grey: Pixels, factor: float, *, linear: bool = False) -> Pixels:
+    """A picture, or a part of one, made larger by that; `linear`: see `resized`."""
+    if factor == 1.0:
+        return grey
+    height, width = (max(1, round(side * factor)) for side in grey.shape)
+    return resized(grey, (width, height), linear=linear)
 
 
 def _on_grid(part: Box, factor: float, width: int, height: int) -> Box:

@@ -74,9 +74,12 @@ class CenterFace:
         self._threshold = threshold
         self._side_px = side_px
 
-    def detect(self, pixels: Pixels, turns: tuple[int, ...] = TURNS, part: float = 1.0) -> list[Region]:
-        """Faces in every turn, each once, in a picture of `part` of the usual size. See `Finder`."""
-        return merged(self._in_turns(pixels, turns, part)[0])
+    def detect(
+        self, pixels: Pixels, turns: tuple[int, ...] = TURNS, part: float = 1.0, *, linear: bool = False
+    ) -> list[Region]:
+        """Faces in every turn, each once, in a picture of `part` of the usual size (`linear`: see `resized`). See
+        `Finder`."""
+        return merged(self._in_turns(pixels, turns, part, linear=linear)[0])
 
     def detect_if_hinted(self, pixels: Pixels) -> tuple[list[Region], bool]:
         """The same where a glance sees something like a face, and whether a close look saw it too: see `GLANCE`."""
@@ -87,12 +90,15 @@ class CenterFace:
         others = tuple(turn for turn in TURNS if turn not in hinted)
         return merged([*found, *self._in_turns(pixels, others, 1.0)[0]]), True
 
-    def _in_turns(self, pixels: Pixels, turns: tuple[int, ...], part: float) -> tuple[list[Region], float]:
+    def _in_turns(
+        self, pixels: Pixels, turns: tuple[int, ...], part: float, *, linear: bool = False
+    ) -> tuple[list[Region], float]:
         """Faces in these turns, and the highest score of any place, however low."""
         regions, likeliest = [], 0.0
         if not turns:
             return [], likeliest
-        small, factor = scaled(single(pixels), round(part * self._side_px), largest_growth=LARGEST_GROWTH)
+        longest = round(part * self._side_px)
+        small, factor = scaled(single(pixels), longest, largest_growth=LARGEST_GROWTH, linear=linear)
         small = on_grid(small)
         for turn in turns:
             boxes, scores, highest = self._one_turn(turned(small, turn))
@@ -205,7 +211,8 @@ class Faces:
         """The same, upright and upside down only and in `part` of the usual size: for a second look, of a picture made
         smaller by as much. Grey ones upright only and smaller still, but whole, for what the glance is blind to."""
         grey = colourless(pixels, NEARLY_GREY)
-        seen = self._large.detect(pixels, (0,), GREY_PART * part) if grey else self._large.detect(pixels, (0, 2), part)
+        turns, size = ((0,), GREY_PART * part) if grey else ((0, 2), part)
+        seen = self._large.detect(pixels, turns, size, linear=grey)
         return merged([*self._small.detect(pixels, (0, 2)), *seen])
 
 

@@ -27,7 +27,7 @@ from services.redactor.detectors import (
     to_tensor,
     turned,
 )
-from services.redactor.detectors.code_hints import hinted
+from services.redactor.detectors.code_hints import Part, hinted
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
@@ -120,7 +120,7 @@ class Found(NamedTuple):
     regions: list[Region]
     """Lettering."""
 
-    coded: list[Box] | None
+    coded: list[Part] | None
     """Parts of the picture that may hold codes (see `code_hints`); None: the network that looked at it cannot say."""
 
 
@@ -198,7 +198,8 @@ class Text:
         words: frozenset[str] = NO_WORDS,
     ) -> Found:
         """What is found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
-        small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH)
+        linear = sight is self._both_ways
+        small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH, linear=linear)
         around = on_grid(continued(small, margin_px, mirrored=not turn))
         maps = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))
         likely, coded = maps[0][0, 0], None

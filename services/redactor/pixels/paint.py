@@ -38,7 +38,7 @@ def paint(pixels: Pixels, boxes: Iterable[Box]) -> Pixels:
     """A copy of `pixels` with every box filled. Boxes must lie in the picture (see `domain.painted_boxes`)."""
     painted = pixels.copy()
     for left, top, width, height in boxes:
-        painted[top : top + height, left : left + width] = FILL
+        painted[top : top + height, left : left + width] = FILL if painted.ndim == 3 else FILL[0]
     return painted
 
 
@@ -48,8 +48,11 @@ def full_size(painted: Pixels) -> bytes:
 
 
 def as_seen(full: bytes) -> Pixels:
-    """The pixels that whoever opens such a file sees: compression has moved each by a few levels."""
-    return np.asarray(simplejpeg.decode_jpeg(full, "RGB"), np.uint8)
+    """The pixels that whoever opens such a file sees: compression has moved each by a few levels. One channel where the
+    file has one."""
+    grey = simplejpeg.decode_jpeg_header(full)[2] == "Gray"
+    seen = np.asarray(simplejpeg.decode_jpeg(full, "GRAY" if grey else "RGB"), np.uint8)
+    return seen[..., 0] if grey else seen
 
 
 def encode(painted: Pixels, full: bytes | None = None) -> tuple[Encoded, ...]:

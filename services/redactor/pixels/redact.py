@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from services.redactor.detectors import Pixels
+from services.redactor.detectors import Pixels, single
 from services.redactor.domain import MAX_REGIONS, Thresholds, bounded, clip, merged, painted_boxes, surest
 from services.redactor.inference import Engine, EngineKind, make_engine
 from services.redactor.pixels.decode import open_picture
@@ -152,15 +152,16 @@ class Redactor:
         began = watch.elapsed()
         height, width = frame.height, frame.width
         clinical = tuple(box for each in order.clinical if (box := clip(each, width, height)) is not None)
+        shown = single(frame.shown())
         alone = order.given is not None
         if order.given is not None:
             regions = list(order.given)
-            proposals = self.search.proposals(frame.shown(), watch, sure_too=True)
+            proposals = self.search.proposals(shown, watch, sure_too=True)
         else:
-            findings = self.search(frame.shown(), order.kind, watch, order.words)
+            findings = self.search(shown, order.kind, watch, order.words)
             regions, proposals = bounded(findings.regions, order.most), findings.proposals
         for _ in range(LOOKS_AGAIN):
-            painted = _painted(frame, regions, clinical)
+            painted = _painted(frame, shown, regions, clinical)
             watch.lap("paint")
             full = full_size(painted)
             watch.lap("encode")
@@ -172,7 +173,7 @@ class Redactor:
             regions = bounded(merged([*regions, *residual]), order.most)
         else:
             # The last look's findings are painted as well, and reported: nobody has looked after them.
-            painted = _painted(frame, regions, clinical)
+            painted = _painted(frame, shown, regions, clinical)
             full = full_size(painted)
         renditions = encode(painted, full)
         watch.lap("encode")
@@ -189,7 +190,8 @@ class Redactor:
         )
 
 
-def _painted(frame: FlatFrame | DeepFrame, regions: Sequence[Region], clinical: Sequence[Box]) -> Pixels:
-    """The frame with these regions filled; its grey levels are spread by what lies outside them."""
+def _painted(frame: FlatFrame | DeepFrame, shown: Pixels, regions: Sequence[Region], clinical: Sequence[Box]) -> Pixels:
+    """The frame, which was `shown` to the finders, with these regions filled; grey levels that had to be brought to 8
+    bits are spread by what lies outside them."""
     boxes = painted_boxes(regions, frame.width, frame.height, clinical)
-    return paint(frame.shown(boxes), boxes)
+    return paint(shown if isinstance(frame, FlatFrame) else single(frame.shown(boxes)), boxes)
