@@ -72,7 +72,7 @@ def test_a_diagonal_turn_alone_finds_them_and_knows_where_they_lie(
 ) -> None:
     """And a second look makes no such turn."""
     for network in (finder._large, finder._small):
-        monkeypatch.setattr(network, "detect", lambda *_: [])
+        monkeypatch.setattr(network, "detect", lambda *_, **__: [])
     leaning, points = tilted(photo, 45)
     assert covered(finder.detect(leaning), leaning, points)
     assert not finder.detect_once(leaning, 1.0)

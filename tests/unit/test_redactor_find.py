@@ -13,6 +13,7 @@ from services.redactor.detectors import Pixels
 from services.redactor.domain import overlap, padded
 from services.redactor.pixels.decode import open_picture
 from services.redactor.pixels.redact import Redactor
+from services.redactor.pixels.watch import Watch
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Box, PictureKind, Region, RegionKind
 
@@ -126,3 +127,21 @@ def test_a_blank_and_a_tiny_picture_come_through(redactor: Redactor) -> None:
         Image.new("RGB", size, "white").save(written, "PNG")
         (frame,) = redactor.redact(written.getvalue()).frames
         assert (frame.width, frame.height) == size
+
+
+@pytest.mark.parametrize("name", ["radiograph.jpg", "dicom.dcm", "photo.jpg"])
+def test_a_grey_picture_as_one_channel_is_searched_and_painted_as_with_three(
+    redactor: Redactor, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    grey = cv2.cvtColor(pixels_of(name), cv2.COLOR_RGB2GRAY)
+    shown = np.repeat(grey[..., np.newaxis], 3, axis=2).astype(np.uint8)
+    as_one = redactor.search(shown, None, Watch())
+    file = cv2.imencode(".png", grey)[1].tobytes()
+    made = redactor.redact(file).frames[0]
+    for place in ("search", "looks", "redact"):
+        monkeypatch.setattr(f"services.redactor.pixels.{place}.single", lambda pixels: pixels)
+    assert redactor.search(shown, None, Watch()) == as_one
+    again = redactor.redact(file).frames[0]
+    assert again.regions == made.regions
+    assert again.residual == made.residual
+    assert [each.data for each in again.renditions] == [each.data for each in made.renditions]

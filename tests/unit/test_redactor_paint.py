@@ -11,7 +11,7 @@ from PIL import Image
 
 from services.redactor.domain import BLOCK_PX, painted_boxes
 from services.redactor.pixels.decode import open_picture
-from services.redactor.pixels.paint import FILL, encode, paint
+from services.redactor.pixels.paint import FILL, as_seen, encode, full_size, paint
 from shared.events import Box, Region, RegionKind
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "pictures"
@@ -41,6 +41,18 @@ def test_the_fill_survives_compression_exactly_so_that_nothing_rings_inside_it()
     painted = paint(noise(2), painted_boxes(regions((20, 20, 60, 40)), 200, 120))
     shown = np.asarray(Image.open(io.BytesIO(encode(painted)[0].data)))
     assert (shown[16:64, 16:80] == FILL).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grey_file_is_seen_as_one_channel_and_as_any_reader_shows_it(channels: int) -> None:
+    grey = noise(5)[..., 0]
+    painted = paint(grey if channels == 1 else np.repeat(grey[..., np.newaxis], 3, axis=2), [(16, 32, 64, 48)])
+    full = full_size(painted)
+    assert full == encode(painted)[0].data
+    seen = as_seen(full)
+    assert seen.shape == (120, 200)
+    assert np.abs(seen.astype(int) - np.asarray(Image.open(io.BytesIO(full)).convert("L"), int)).max() <= 1
+    assert as_seen(full_size(noise(5))).shape == (120, 200, 3)
 
 
 @given(st.tuples(st.integers(0, 150), st.integers(0, 90), st.integers(1, 90), st.integers(1, 60)), st.integers(0, 99))

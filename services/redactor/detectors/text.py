@@ -198,7 +198,7 @@ class Text:
         words: frozenset[str] = NO_WORDS,
     ) -> Found:
         """What is found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
-        linear = sight is self._both_ways
+        linear = shown.ndim == 2 and sight is self._both_ways
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH, linear=linear)
         around = on_grid(continued(small, margin_px, mirrored=not turn))
         maps = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))
@@ -297,8 +297,9 @@ def _paper_and_grey(pixels: Pixels) -> tuple[bool, bool]:
 def looks_like_paper(pixels: Pixels) -> bool:
     """Whether more than half of the picture (or its thumbnail) is nearly white, and evenly so (an ECG, a letter, a
     report): a film of soft tissue may be as light, but is nowhere even."""
-    levels = np.sort(_darkest(thumbnail(pixels)), axis=None)
-    low, middle, high = (int(levels[levels.size * quarter // 4]) for quarter in (1, 2, 3))
+    darkest = _darkest(thumbnail(pixels))
+    up_to = np.bincount(darkest.ravel(), minlength=256).cumsum()
+    low, middle, high = (int(np.searchsorted(up_to, darkest.size * part // 4, side="right")) for part in (1, 2, 3))
     return middle > WHITE and high - low < EVEN
 
 
