@@ -110,6 +110,16 @@ class TestSearchOfParts:
             here = [padded(region) for region in codes.detect(shown.pixels, parts=[Part(part, part)])]
             assert (covered(shown, here) >= FOUND_FROM) == (covered(shown, whole) >= FOUND_FROM), number
 
+    def test_wherever_a_part_begins_cells_lie_in_it_as_in_the_whole_picture(self, codes: Codes) -> None:
+        """A doubtful print: at another offset of the cells it is not seen."""
+        shown = next(each for each in scenes(seed=2026, symbology="PDF417") if each.name == "PDF417-160-blur-0-skin")
+        whole = codes.detect(in_grey(shown.pixels))
+        assert whole
+        left, top = (int(value) for value in shown.corners.min(axis=0))
+        for moved in range(0, 12, 3):
+            around: Box = (left - 141 - moved, top - 133 + moved, 438, 310)
+            assert codes.detect(in_grey(shown.pixels), parts=[Part(around, around)]) == whole, moved
+
     def test_elsewhere_nothing_is_sought(self, codes: Codes) -> None:
         shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
         left, top = (int(value) for value in shown.corners.min(axis=0))
