@@ -1,7 +1,7 @@
 """Where something may be printed like a code, by the text network's second map (see `training/text/code_map`).
 
-A hint is no find: it says where the finder of codes is to look closely. The threshold lies far below what any code of
-the 648 generated scenes gives, in colour or in grey.
+A hint is no find: it says where the finder of codes is to look closely. Of 648 generated
+codes, in colour and in grey, 99 of 100 give 0.79 or more; two that no search finds give nothing.
 """
 
 from collections.abc import Sequence

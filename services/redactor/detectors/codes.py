@@ -107,7 +107,7 @@ class Codes:
         if factor > AS_IT_IS:
             factor = 1.0
         grey = _by_factor(brightness(pixels), factor, linear=True)
-        found = _read(turned(grey, 1), inverted=False, lying=False)
+        found = _read(turned(grey, 1), inverted=False, lying=True)
         upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
         return merged(_regions(upright, factor, (0, 0), pixels))
 
