@@ -14,7 +14,7 @@ from services.redactor.pixels.redact import Redactor
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Box, RegionKind
 from tests.scenes import text as lettering
-from tests.scenes.codes import Scene, scene, scenes
+from tests.scenes.codes import SYMBOLOGIES, Scene, scene, scenes
 from tests.scenes.codes_measured import FOUND_FROM, covered
 
 needs_weights = pytest.mark.skipif(bool(missing(DEFAULT_DIRECTORY)), reason="weights are not fetched: make weights")
@@ -48,13 +48,17 @@ def in_grey(pixels: Pixels) -> Pixels:
 
 
 def holds(parts: list[Part] | None, shown: Scene) -> bool:
-    """Whether one part holds the whole print. Light skin in grey may pass for paper: then all of it is searched."""
+    """Whether one part holds the whole print, and its hint the print's middle. Light skin in grey may pass for paper:
+    then all of it is searched."""
     if parts is None:
         return True
     left, top = (int(value) for value in np.floor(shown.corners.min(axis=0)))
     right, bottom = (int(value) for value in np.ceil(shown.corners.max(axis=0)))
     print_: Box = (left, top, right - left, bottom - top)
-    return any(overlap(part.box, print_) == print_[2] * print_[3] for part in parts)
+    x, y = (int(value) for value in shown.corners.mean(axis=0))
+    return any(
+        overlap(part.box, print_) == print_[2] * print_[3] and overlap(part.hint, (x, y, 1, 1)) for part in parts
+    )
 
 
 class TestMap:
@@ -95,10 +99,12 @@ class TestMap:
 
 
 class TestSearchOfParts:
-    def test_no_part_is_no_code(self, codes: Codes) -> None:
-        shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
-        assert codes.detect(shown.pixels)
-        assert codes.detect(shown.pixels, parts=[]) == []
+    def test_where_there_is_no_part_only_what_is_read_is_a_code(self, codes: Codes) -> None:
+        clean = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
+        assert {region.detector for region in codes.detect(clean.pixels, parts=[])} == {"zxing-cpp-3.1"}
+        blurred = scene("Code128", 160, "blur", 37, seed=21_052, background="wood")
+        assert codes.detect(blurred.pixels)
+        assert codes.detect(blurred.pixels, parts=[]) == []
 
     @pytest.mark.parametrize("symbology", ["Code128", "DataMatrix", "PDF417"])
     def test_a_part_that_holds_the_print_gives_what_the_whole_picture_gives(self, codes: Codes, symbology: str) -> None:
@@ -120,11 +126,10 @@ class TestSearchOfParts:
             around: Box = (left - 141 - moved, top - 133 + moved, 438, 310)
             assert codes.detect(in_grey(shown.pixels), parts=[Part(around, around)]) == whole, moved
 
-    def test_elsewhere_nothing_is_sought(self, codes: Codes) -> None:
-        shown = scene("QRCode", 160, "clean", 0, seed=3, background="skin")
-        left, top = (int(value) for value in shown.corners.min(axis=0))
+    def test_elsewhere_no_print_is_sought(self, codes: Codes) -> None:
+        shown = scene("Code128", 160, "blur", 37, seed=21_052, background="wood")
+        left = int(shown.corners[:, 0].min())
         beside: Box = (0, 0, left - 40, 1200) if left > 600 else (left + 260, 0, 1600 - left - 260, 1200)
-        assert top >= 0
         assert codes.detect(shown.pixels, parts=[Part(beside, beside)]) == []
 
     def test_what_is_printed_beside_a_hint_is_not_measured(self, codes: Codes) -> None:
@@ -173,3 +178,15 @@ class TestNetwork:
         assert found()
         monkeypatch.setattr("services.redactor.detectors.text.hinted", lambda *_: [])
         assert not found()
+
+    @pytest.mark.parametrize("turn", [0, 90])
+    @pytest.mark.parametrize("symbology", SYMBOLOGIES)
+    def test_a_code_that_a_library_reads_needs_no_hint(
+        self, monkeypatch: pytest.MonkeyPatch, symbology: str, turn: int
+    ) -> None:
+        monkeypatch.setattr("services.redactor.detectors.text.hinted", lambda *_: [])
+        shown = scene(symbology, 320, "clean", turn, seed=11, background="skin")
+        file = cv2.imencode(".png", shown.pixels[..., ::-1])[1].tobytes()
+        frame = Redactor(DEFAULT_DIRECTORY).redact(file).frames[0]
+        codes = [padded(each) for each in frame.regions if each.kind is RegionKind.CODE]
+        assert covered(shown, codes) >= FOUND_FROM

@@ -61,12 +61,8 @@ def test_lying_bars_are_read_where_asked_for_and_found_by_their_print_anyhow(cod
     assert covered(shown, [padded(region) for region in unread]) >= FOUND_FROM
 
 
-@pytest.mark.parametrize(
-    ("symbology", "turn"), [("Code128", 90), ("Code128", 0), ("PDF417", 0), ("QRCode", 0), ("DataMatrix", 90)]
-)
-def test_a_second_look_reads_bars_in_both_directions_and_squares_and_only_reads(
-    codes: Codes, symbology: str, turn: int
-) -> None:
+@pytest.mark.parametrize(("symbology", "turn"), [("Code128", 90), ("QRCode", 0), ("DataMatrix", 90)])
+def test_a_second_look_reads_lying_bars_and_squares_and_only_reads(codes: Codes, symbology: str, turn: int) -> None:
     shown = scene(symbology, 320, "clean", turn, seed=11, background="skin")
     assert covered(shown, [padded(region) for region in codes.read(shown.pixels)]) >= FOUND_FROM
     small = next(scenes(1, seed=21, symbology="Code128"))

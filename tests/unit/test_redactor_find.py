@@ -140,6 +140,9 @@ def test_a_grey_picture_as_one_channel_is_searched_and_painted_as_with_three(
     made = redactor.redact(file).frames[0]
     for place in ("search", "looks", "redact"):
         monkeypatch.setattr(f"services.redactor.pixels.{place}.single", lambda pixels: pixels)
+    monkeypatch.setattr(
+        "services.redactor.pixels.redact.as_seen", lambda full: np.asarray(Image.open(io.BytesIO(full)).convert("RGB"))
+    )
     assert redactor.search(shown, None, Watch()) == as_one
     again = redactor.redact(file).frames[0]
     assert again.regions == made.regions

@@ -5,7 +5,6 @@ few layers that are taught (see `code_map`). Codes and backgrounds are those of 
 on films, screens, paper and photographs besides; pictures without a code are as many, also such as look like codes.
 """
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from services.redactor.detectors.code_hints import FIELD_PX
 from services.redactor.detectors.text import FILM, LARGEST_GROWTH, PHOTO, continued, evened
 from tests.scenes import codes, text
 from training.tattoos.sources import Sources, load
-from training.text.lessons import photo
+from training.text.lessons import in_processes, photo
 
 FINE, WIDE = "Add.65", "Add.121"
 """The ends of the second and third of the network's four stages, 96 and 192 values in every 8 and every 16 pixels."""
@@ -148,19 +147,9 @@ class Halfway:
         return Lesson(fine[0].astype(np.float16), wide[0].astype(np.float16), wanted.astype(np.float16))
 
 
-def write_all(target: Path, network: Path, sources: Path, numbers: Sequence[int], processes: int = 2) -> None:
+def write_all(target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> None:
     """Writes the lessons of these numbers that are not there yet, shared among processes."""
-    context = multiprocessing.get_context("spawn")
-    parts = [
-        context.Process(target=_write, args=(target, network, sources, numbers[first::processes]))
-        for first in range(processes)
-    ]
-    for part in parts:
-        part.start()
-    for part in parts:
-        part.join()
-        if part.exitcode:
-            raise SystemExit(part.exitcode)
+    in_processes(_write, target, network, sources, numbers)
 
 
 def _write(target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> None:

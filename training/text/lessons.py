@@ -6,7 +6,7 @@ is emptied. On photographs without lettering of ours the original's two passes a
 """
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ from training.tattoos.sources import Sources, load
 from training.text.recorders import recorder
 
 SEED = 20_261_122
+PROCESSES = 2
+Work = Callable[[Path, Path, Path, Sequence[int]], None]
+"""Writes lessons: the folder, the network's file, the folder of sources, the lessons' numbers."""
+
 LARGEST_PX = 1120
 """Lessons are cut to this: of a larger picture a part is enough."""
 
@@ -260,12 +264,17 @@ def write(target: Path, network: Path, sources: Path, numbers: Sequence[int]) ->
         yield number
 
 
-def write_all(target: Path, network: Path, sources: Path, numbers: Sequence[int], processes: int = 2) -> None:
+def write_all(target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> None:
     """These lessons, shared among processes."""
+    in_processes(_write_part, target, network, sources, numbers)
+
+
+def in_processes(work: Work, target: Path, network: Path, sources: Path, numbers: Sequence[int]) -> None:
+    """`work` in `PROCESSES`, each with its part of the numbers. Exits where one of them fails."""
     context = multiprocessing.get_context("spawn")
     parts = [
-        context.Process(target=_write_part, args=(target, network, sources, numbers[first::processes]))
-        for first in range(processes)
+        context.Process(target=work, args=(target, network, sources, numbers[first::PROCESSES]))
+        for first in range(PROCESSES)
     ]
     for part in parts:
         part.start()

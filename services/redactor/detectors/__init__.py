@@ -67,7 +67,7 @@ def resized(pixels: Pixels, size: tuple[int, int], *, linear: bool = False) -> P
 
 
 def thumbnail(pixels: Pixels) -> Pixels:
-    """128 x 128 x 3, whatever its shape: to tell films from photos and from paper."""
+    """128 x 128 of as many channels, whatever its shape: to tell films from photos and from paper."""
     return resized(pixels, (THUMBNAIL_PX, THUMBNAIL_PX))
 
 

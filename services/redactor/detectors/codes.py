@@ -45,6 +45,8 @@ LINE_MARGIN = 0.25  # readers mark the part of the bars' height that they read, 
 PRINT_SCORES = {Look.BARS: 0.55, Look.STACKED: 0.5, Look.SQUARES: 0.45, Look.FRAMED: 0.5}
 """How surely a print that nobody could read is a code."""
 
+READ_SCORE, NEARLY_READ_SCORE = 1.0, 0.6
+
 READ_AGAIN = 4  # doubtful places at most, each a few milliseconds
 READ_AGAIN_PX = 320  # longer side at which a doubtful place is read again
 
@@ -64,8 +66,8 @@ class Codes:
     def detect(self, pixels: Pixels, *, lying: bool = True, parts: Sequence[Part] | None = None) -> list[Region]:
         """Codes that any searcher sees, readable or not. See `Finder`. What they say is never kept.
 
-        `parts`: where to look (see `code_hints`); None: everywhere. What a library reads elsewhere is seen by the
-        second look, which knows no hints.
+        `parts`: where to look closely (see `code_hints`); None: everywhere. What the reader reads is believed anywhere,
+        what it reads nearly and what is only printed like a code there.
 
         `lying`: whether bars are read from top to bottom as well, half of the reader's time; else the second look does.
         Lying bars are found by their print anyhow, but a few in perspective (3 of 648 generated scenes), as in photos.
@@ -76,7 +78,8 @@ class Codes:
         if parts is None:
             found = self._in_part(brightness(pixels), factor, picture_size, None, lying=lying)
             return merged(_regions(found, factor, (0, 0), pixels))
-        regions = []
+        read = _read(_by_factor(brightness(pixels), factor), inverted=False, lying=lying)
+        regions = _regions([each for each in read if each[1] >= READ_SCORE], factor, (0, 0), pixels)
         for part in parts:
             left, top, across, down = _on_grid(part.box, factor, width, height)
             x, y, wide, high = (round(length * factor) for length in part.hint)
@@ -100,14 +103,15 @@ class Codes:
         return found + self._read_again(full, factor, seen, [quad for _, _, quad in found])
 
     def read(self, pixels: Pixels) -> list[Region]:
-        """Codes that a reader reads, or nearly, in the picture as large as it is and on its side: for a second look, as
-        whoever holds the picture would take it. What is only printed like a code was seen by the first look, or is not
-        seen at all: on 216 generated scenes a second search for prints found nothing."""
+        """Codes that a reader reads, or nearly, on their side, in the picture as large as it is (a larger one than
+        SIDE_PX made smaller): for a second look, as whoever holds the picture would take it. What is only printed like
+        a code was seen by the first look, or is not seen at all: on 216 generated scenes a second search for prints
+        found nothing."""
         factor = _factor(pixels, 1.0)
         if factor > AS_IT_IS:
             factor = 1.0
         grey = _by_factor(brightness(pixels), factor, linear=True)
-        found = _read(turned(grey, 1), inverted=False, lying=True)
+        found = _read(turned(grey, 1), inverted=False, lying=False)
         upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
         return merged(_regions(upright, factor, (0, 0), pixels))
 
@@ -186,7 +190,7 @@ def _read(grey: Pixels, *, inverted: bool, lying: bool) -> list[tuple[str, float
         corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
         quad = np.array([(corner.x, corner.y) for corner in corners], np.float32)
         name = "zxing-cpp-3.1" if code.format in SQUARE_FORMATS else "zxing-cpp-3.1-bars"
-        found.append((name, 1.0 if code.valid else 0.6, quad))
+        found.append((name, READ_SCORE if code.valid else NEARLY_READ_SCORE, quad))
     return found
 
 

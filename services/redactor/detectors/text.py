@@ -203,7 +203,7 @@ class Text:
         around = on_grid(continued(small, margin_px, mirrored=not turn))
         maps = sight.network.run(to_tensor(turned(around, turn), scale=1 / 127.5, shift=-1.0))
         likely, coded = maps[0][0, 0], None
-        if sight is self._both_ways and len(maps) > 1:
+        if len(maps) > 1:
             coded = hinted(maps[1][0, 0], margin_px, factor, pixels.shape[1], pixels.shape[0])
         if sight.edge_px < MARGIN_PX:
             beyond = margin_px - sight.edge_px

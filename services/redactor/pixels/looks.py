@@ -43,7 +43,7 @@ def look_again(
         base = halved(base)
     size = max(1, round(base.shape[1] * SCALE)), max(1, round(base.shape[0] * SCALE))
     margin = (SHIFT_PX, 0)
-    # Linear: in a seventh of the time, and otherwise than any other picture here is made smaller.
+    # Linear: in a seventh of the time of areas' means.
     smaller = np.asarray(cv2.resize(base, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     moved = np.pad(smaller, (margin, margin, (0, 0))[: smaller.ndim], mode="edge")
     found = search.text.detect_once(moved, SCALE, kind in SMALL_PRINT)

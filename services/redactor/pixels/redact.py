@@ -68,8 +68,9 @@ class Redactor:
     decoded, told by its header. `engine`: what runs the networks, or its kind (raises WrongSetting where that is not
     installed).
 
-    Pixels everywhere: height x width x 3 bytes, RGB, upright. Boxes: x, y, width, height in those pixels. Regions are
-    unpadded; what is filled for them is `domain.painted_boxes`. No method changes the pixels it is given.
+    Pixels everywhere: height x width x 3 bytes, RGB, upright; grey ones may come as height x width. Boxes: x, y, width,
+    height in those pixels. Regions are unpadded; what is filled for them is `domain.painted_boxes`. No method changes
+    the pixels it is given.
     """
 
     def __init__(
