@@ -75,17 +75,18 @@ class Codes:
         height, width = pixels.shape[:2]
         factor = _factor(pixels, LARGEST_GROWTH)
         picture_size = round(height * width * factor**2)
+        full = brightness(pixels)
         if parts is None:
-            found = self._in_part(brightness(pixels), factor, picture_size, None, lying=lying)
+            found = self._in_part(full, factor, picture_size, None, lying=lying)
             return merged(_regions(found, factor, (0, 0), pixels))
-        read = _read(_by_factor(brightness(pixels), factor), inverted=False, lying=lying)
+        read = _read(_by_factor(full, factor), inverted=False, lying=lying)
         regions = _regions([each for each in read if each[1] >= READ_SCORE], factor, (0, 0), pixels)
         for part in parts:
             left, top, across, down = _on_grid(part.box, factor, width, height)
             x, y, wide, high = (round(length * factor) for length in part.hint)
             hint = (x - round(left * factor), y - round(top * factor), wide, high)
-            grey = brightness(pixels[top : top + down, left : left + across])
-            found = self._in_part(grey, factor, picture_size, hint, lying=lying)
+            part_of_it = full[top : top + down, left : left + across]
+            found = self._in_part(part_of_it, factor, picture_size, hint, lying=lying)
             regions += _regions(found, factor, (left, top), pixels)
         return merged(regions)
 
