@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pi_heif
 import pydicom
 import pytest
+import simplejpeg
 from PIL import Image
 from pydicom.data import get_testdata_file
 
@@ -163,6 +164,23 @@ class TestPng:
 
 
 class TestJpeg:
+    @pytest.mark.parametrize(
+        "options", [{}, {"progressive": True}, {"subsampling": "4:2:0"}, {"restart_marker_blocks": 5}]
+    )
+    @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+    def test_each_pixel_is_the_one_that_pillow_sees(self, mode: str, options: dict[str, object]) -> None:
+        data = encoded(Image.fromarray(slopes(211, 133)).convert(mode), "JPEG", quality=80, **options)
+        assert np.array_equal(only(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+    def test_where_the_decoder_warns_pillow_takes_the_file_or_refuses_it(self) -> None:
+        data = encoded(Image.fromarray(slopes()), "JPEG", quality=80)
+        scan = data.index(b"\xff\xda")
+        strewn = data[:scan] + bytes(3) + data[scan:]
+        with pytest.raises(ValueError, match="extraneous"):
+            simplejpeg.decode_jpeg(strewn, "RGB")
+        assert np.array_equal(only(strewn), only(data))
+        assert reason(data[:-2]) is Reason.TRUNCATED
+
     def test_progressive(self) -> None:
         plain, progressive = (
             only(encoded(Image.fromarray(slopes()), "JPEG", progressive=kind, quality=95)) for kind in (False, True)

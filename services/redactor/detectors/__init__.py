@@ -133,8 +133,8 @@ def single(pixels: Pixels) -> Pixels:
 
 def on_grid(pixels: Pixels, step: int = 32) -> Pixels:
     """The picture with black added right and below, up to a multiple of `step`: networks halve their maps."""
-    height, width = pixels.shape[:2]
-    return np.pad(pixels, ((0, -height % step), (0, -width % step), (0, 0))[: pixels.ndim])
+    below, right = (-length % step for length in pixels.shape[:2])
+    return np.asarray(cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
 
 
 def to_box(edges: npt.NDArray[np.floating], width: int, height: int) -> Box | None:

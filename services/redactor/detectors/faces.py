@@ -54,6 +54,7 @@ sees grey pictures upright, closely, at this part of its size (22 of the 40, and
 
 BLAZEFACE_SIDE_PX = 192  # fixed by the model
 BLAZEFACE_STRIDE_PX = 4
+BLAZEFACE_LEVELS = np.arange(256, dtype=np.float32) / 127.5 - 1.0
 
 TURNS = (0, 1, 2, 3)
 
@@ -170,14 +171,13 @@ class BlazeFace:
         square[:height, :width] = small if small.ndim == 3 else small[:, :, np.newaxis]
         regions = []
         for turn in turns:
-            boxes, scores = self._one_turn(np.rot90(square, turn))
+            boxes, scores = self._one_turn(turned(square, turn))
             boxes = turned_back(boxes, turn, BLAZEFACE_SIDE_PX, BLAZEFACE_SIDE_PX) / factor
             regions += _regions(boxes, scores, pixels, self.detector)
         return merged(regions)
 
     def _one_turn(self, square: Pixels) -> tuple[Boxes, npt.NDArray[np.float32]]:
-        tensor = np.ascontiguousarray(square[np.newaxis], dtype=np.float32) / 127.5 - 1.0
-        self._network.set_tensor(self._input, tensor)
+        self._network.set_tensor(self._input, cv2.LUT(square, BLAZEFACE_LEVELS)[np.newaxis])
         self._network.invoke()
         raw = self._network.get_tensor(self._boxes)[0]
         logits = np.clip(self._network.get_tensor(self._scores)[0, :, 0], -80, 80)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from services.redactor.detectors import Pixels
@@ -74,7 +75,7 @@ def open_picture(data: bytes, *, max_pixels: int) -> Picture:
         pages = _pages(image, max_pixels)
         return Picture(_decoded(image, pages), pages, notes=_note("all_pages_of", pages))
     count = _count(image)
-    return Picture(_decoded(image, 1), 1, notes=_note("first_frame_of", count))
+    return Picture(_decoded(image, 1, data), 1, notes=_note("first_frame_of", count))
 
 
 def _note(fact: str, count: int) -> list[str]:
@@ -140,16 +141,19 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise Unreadable(Reason.DECODER_FAILED, "no pixels")
 
 
-def _decoded(image: Image.Image, pages: int) -> Iterator[FlatFrame | DeepFrame]:
+def _decoded(image: Image.Image, pages: int, data: bytes = b"") -> Iterator[FlatFrame | DeepFrame]:
+    """The pages of an opened file in turn. `data`: the file, where it may be a JPEG."""
     for page in range(pages):
         try:
             if pages > 1:
                 image.seek(page)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a warning may quote what the file holds
-                image.load()
+                samples = _faultless_jpeg(data, image)
+                if samples is None:
+                    image.load()
+                    samples = _samples(image)
                 turn = image.getexif().get(_ORIENTATION_TAG, 1)
-                samples = _samples(image)
         except MemoryError as error:
             raise Unreadable(Reason.MEMORY_LIMIT) from error.with_traceback(None)
         except Exception as error:  # decoders raise nearly everything on malformed bytes
@@ -158,6 +162,20 @@ def _decoded(image: Image.Image, pages: int) -> Iterator[FlatFrame | DeepFrame]:
             image.close()  # Pillow's copy goes before the search needs its memory
         samples = upright(samples, turn)
         yield DeepFrame(samples) if samples.ndim == 2 else FlatFrame(np.ascontiguousarray(samples))
+
+
+def _faultless_jpeg(data: bytes, image: Image.Image) -> Pixels | None:
+    """The pixels of a JPEG in colour or in grey, the same as Pillow's in half of the time and memory: the decoder fills
+    one array. None for everything else, and where it only reads with a warning: Pillow takes or refuses that."""
+    if image.format not in ("JPEG", "MPO") or image.mode not in ("L", "RGB"):
+        return None
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if (width, height) != image.size:  # the size that was accepted
+            return None
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
+    except ValueError:
+        return None
 
 
 def _samples(image: Image.Image) -> npt.NDArray[Any]:
