@@ -1,11 +1,13 @@
 """Where the text network hints at codes, the finder of codes looks, and nowhere else; a hint misses no code."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 
 from services.redactor.detectors import Pixels
-from services.redactor.detectors.code_hints import FIELD_PX, HINT, Part, hinted
+from services.redactor.detectors.code_hints import FIELD_PX, HINT, LEAST, Part, hinted
 from services.redactor.detectors.codes import Codes
 from services.redactor.detectors.text import Text
 from services.redactor.domain import Thresholds, overlap, padded
@@ -35,11 +37,11 @@ def finder() -> Text:
     return Text(engine, pixel=limits.text_pixel, box=limits.text, mark=limits.mark)
 
 
-def fields(*strong: tuple[int, int]) -> np.ndarray:
-    """A map of 40 x 40 fields, those of these columns and rows just above the threshold."""
-    codes = np.full((40, 40), HINT / 2, np.float32)
+def fields(*strong: tuple[int, int], value: float = LEAST) -> np.ndarray:
+    """A map of 40 x 40 fields, those of these columns and rows of this value, the others just below a hint."""
+    codes = np.full((40, 40), HINT * 0.99, np.float32)
     for column, row in strong:
-        codes[row, column] = HINT + 0.01
+        codes[row, column] = value
     return codes
 
 
@@ -64,6 +66,13 @@ def holds(parts: list[Part] | None, shown: Scene) -> bool:
 class TestMap:
     def test_a_map_that_hints_at_nothing_leaves_nothing_to_search(self) -> None:
         assert hinted(fields(), 0, 1.0, SIDE, SIDE) == []
+
+    def test_faint_fields_are_a_hint_where_enough_lie_together(self) -> None:
+        enough = round(LEAST / 0.2) + 1
+        near, scattered = [(10 + n, 20) for n in range(enough)], [(4 * n, 20) for n in range(enough)]
+        assert len(hinted(fields(*near, value=0.2), 0, 1.0, SIDE, SIDE)) == 1
+        assert hinted(fields(*near[:-2], value=0.2), 0, 1.0, SIDE, SIDE) == []
+        assert hinted(fields(*scattered, value=0.2), 0, 1.0, SIDE, SIDE) == []
 
     def test_a_hint_is_a_place_in_the_picture_with_room_around(self) -> None:
         (part,) = hinted(fields((20, 10)), 0, 1.0, SIDE, SIDE)
@@ -154,6 +163,18 @@ class TestNetwork:
             if not holds(finder.look(in_grey(each.pixels) if grey else each.pixels).coded, each)
         ]
         assert without == []
+
+    def test_a_code_that_fills_a_small_picture_is_hinted_at(self, finder: Text) -> None:
+        """320 pixels of 520: of these the lessons without close-ups had taught to hint at XX of 24."""
+        seen = 0
+        for symbology, condition in itertools.product(SYMBOLOGIES, ("blur", "dark")):
+            for turn in (0, 37):
+                shown = scene(symbology, 320, condition, turn, seed=5, background="meadow")
+                left, top = (max(0, int(value)) for value in shown.corners.mean(axis=0) - 260)
+                parts = finder.look(np.ascontiguousarray(shown.pixels[top : top + 520, left : left + 520])).coded
+                x, y = (int(value) for value in shown.corners.mean(axis=0) - (left, top))
+                seen += parts is None or any(overlap(part.hint, (x, y, 1, 1)) for part in parts)
+        assert seen >= 23
 
     def test_drawn_films_full_of_lettering_have_next_to_nothing_to_search(self, finder: Text) -> None:
         for shown in lettering.scenes(6, 31, only=lettering.FILMS):

@@ -17,7 +17,7 @@ import openvino
 from services.redactor.detectors import NEARLY_GREY, Pixels, colourless, on_grid, scaled, single, to_tensor, turned
 from services.redactor.detectors.code_hints import FIELD_PX
 from services.redactor.detectors.text import FILM, LARGEST_GROWTH, PHOTO, continued, evened
-from tests.scenes import codes, text
+from tests.scenes import codes, lettering, text
 from training.tattoos.sources import Sources, load
 from training.text.lessons import in_processes, photo
 
@@ -25,8 +25,8 @@ FINE, WIDE = "Add.65", "Add.121"
 """The ends of the second and third of the network's four stages, 96 and 192 values in every 8 and every 16 pixels."""
 
 SEED = 20_261_122
-NUMBERS = range(2600)
-QUICK_NUMBERS = NUMBERS[::160]
+NUMBERS = range(3600)
+QUICK_NUMBERS = NUMBERS[::220]
 
 WINDOW_PX = 800
 """Longest side of what is kept of a picture, as the network sees it."""
@@ -35,8 +35,16 @@ CODED = 0.45  # of the pictures hold codes
 KINDS = (("scene", 0.35), ("lettered", 0.45), ("photo", 0.2))
 LETTERED = ("radiograph", "radiograph", "radiograph", "ct", "ultrasound", "monitor", "wristband", "paper", "ecg")
 """Grounds of `tests.scenes.text`: lettering, on films above all, is what a code is most often mistaken for."""
+MARKED = 0.7  # of the pictures with lettering and of the photos hold such marks
+MARK_PX = 24, 220
+"""Height of the letters of lead that lie on films, and of their like: what is large and sharp is no code by that."""
+
 LONGEST = 0.28  # of the picture's shorter side: with all its white around and turned, such a label just fits
 SHORTEST_PX = 60
+CLOSE = 0.35  # of the pictures are taken from so near that a code fills them
+CLOSE_SIDES, CLOSE_PX = (1.1, 4.0), 240
+"""Sides of such a picture, in those of the code, and the least."""
+
 GREY = 0.35  # of the pictures in colour are shown in grey, as films are
 
 
@@ -64,6 +72,8 @@ def picture(number: int, sources: Sources) -> tuple[Pixels, Pixels]:
     else:
         pixels = photo(rng, sources)
     pixels = np.ascontiguousarray(pixels)
+    if kind != "scene" and rng.random() < MARKED:
+        lay_marks(pixels, rng)
     covered = np.zeros(pixels.shape[:2], np.uint8)
     longest = LONGEST * min(pixels.shape[:2])
     for _ in range(int(rng.integers(1, 4)) if coded else 0):
@@ -76,7 +86,59 @@ def picture(number: int, sources: Sources) -> tuple[Pixels, Pixels]:
     pixels = codes.photographed(pixels, str(rng.choice(codes.CONDITIONS)), rng)
     if rng.random() < GREY:
         pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., np.newaxis], 3, axis=2)
-    return pixels, covered
+    return close_up(pixels, covered, rng) if rng.random() < CLOSE else (pixels, covered)
+
+
+def lay_marks(pixels: Pixels, rng: np.random.Generator) -> None:
+    """Lays one to four marks into the picture, in place: large letters, thin, fat or hollow, alone or in a ring."""
+    for _ in range(int(rng.integers(1, 5))):
+        words = (lettering.mark, lettering.initials, lettering.place, lettering.date)
+        word = words[int(rng.choice(4, p=(0.45, 0.25, 0.2, 0.1)))](rng)
+        height = round(float(np.exp(rng.uniform(*np.log(MARK_PX)))))
+        alpha = lettering.slanted(_lead(word, height, rng), float(rng.choice((0, 0, 90, 270, rng.uniform(0, 360)))))
+        high, wide = alpha.shape
+        if high >= pixels.shape[0] or wide >= pixels.shape[1]:
+            continue
+        top, left = int(rng.integers(pixels.shape[0] - high)), int(rng.integers(pixels.shape[1] - wide))
+        there = pixels[top : top + high, left : left + wide]
+        share = alpha[..., np.newaxis] * rng.uniform(0.3, 1.0)
+        level = int(rng.choice((0, 255, int(rng.integers(256)))))
+        there[:] = (there * (1 - share) + level * share).astype(np.uint8)
+
+
+def _lead(word: str, height: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """The word as an alpha mask, its letters so high."""
+    edge = max(2, height // 10)
+    alpha = np.pad(lettering.ink(word, lettering.print_font(rng), height), 3 * edge)
+    shape = rng.random()
+    thin = alpha
+    if shape < 0.6:
+        alpha = np.asarray(cv2.dilate(alpha, np.ones((edge, edge))), np.float32)
+    if 0.4 < shape < 0.6:
+        alpha -= cv2.erode(thin, np.ones((3, 3)))
+    if rng.random() < 0.2:
+        middle = alpha.shape[1] // 2, alpha.shape[0] // 2
+        cv2.ellipse(alpha, middle, (middle[0] - edge, middle[1] - edge), 0, 0, 360, (1.0,), edge, cv2.LINE_AA)
+    return alpha
+
+
+def close_up(pixels: Pixels, covered: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """A part of the picture round one of its codes, `CLOSE_SIDES` times its size; without a code, any part."""
+    height, width = covered.shape
+    count, _, boxes, middles = cv2.connectedComponentsWithStats((covered > 127).astype(np.uint8))
+    if count > 1:
+        chosen = int(rng.integers(1, count))
+        sides = boxes[chosen, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] * rng.uniform(*CLOSE_SIDES, 2)
+        middle = middles[chosen] + sides * rng.uniform(-0.2, 0.2, 2)
+    else:
+        sides = np.exp(rng.uniform(np.log(CLOSE_PX), np.log(min(width, height)), 2))
+        middle = rng.uniform(0, 1, 2) * (width, height)
+    spans = []
+    for length, side, at in zip((height, width), sides[::-1], middle[::-1], strict=True):
+        size = int(np.clip(side, min(CLOSE_PX, length), length))
+        start = int(np.clip(at - size / 2, 0, length - size))
+        spans.append(slice(start, start + size))
+    return np.ascontiguousarray(pixels[spans[0], spans[1]]), np.ascontiguousarray(covered[spans[0], spans[1]])
 
 
 def worn(pixels: Pixels, covered: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from training.text.code_lessons import FINE, WIDE
 
 FINE_CHANNELS, WIDE_CHANNELS = 96, 192
-HIDDEN = 24
+HIDDEN = 32
 OUTPUT = "codes"
 
 SEED = 20_261_122

@@ -1,7 +1,6 @@
 """Where something may be printed like a code, by the text network's second map (see `training/text/code_map`).
 
-A hint is no find: it says where the finder of codes is to look closely. Of 648 generated
-codes, in colour and in grey, 99 of 100 give 0.79 or more; two that no search finds give nothing.
+A hint is no find: it says where the finder of codes is to look closely.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,9 @@ from shared.events import Box
 FIELD_PX = 16
 """Of the picture that the network sees, for each value of its map."""
 
-HINT = 0.3
+HINT, LEAST = 0.1, 1.0
+"""A field from the first value up belongs to a hint, and fields beside each other are one if they add up to the second:
+a code of 90 pixels covers nine fields and more, and what is found in one alone was a letter of lead each time."""
 
 MARGIN_FIELDS = 1
 MARGIN_PART = 0.25
@@ -40,10 +41,12 @@ def hinted(codes: npt.NDArray[np.float32], margin_px: int, factor: float, width:
 
     `codes`: the map, 0 to 1, of that picture made larger by `factor` and carried on by `margin_px` on every side.
     """
-    strong = cv2.dilate((codes > HINT).astype(np.uint8), np.ones((3, 3), np.uint8))
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(strong, connectivity=8)
+    strong = codes > HINT
+    around = cv2.dilate(strong.astype(np.uint8), np.ones((3, 3), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(around, connectivity=8)
+    together = np.bincount(labels[strong], codes[strong], len(boxes))
     parts = []
-    for left, top, across, down, _ in boxes[1:].tolist():
+    for left, top, across, down, _ in boxes[together >= LEAST].tolist():
         margin = MARGIN_FIELDS + MARGIN_PART * max(across, down)
         seen = []
         for grown in (0.0, margin):
