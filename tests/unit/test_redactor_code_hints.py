@@ -69,7 +69,7 @@ class TestMap:
 
     def test_faint_fields_are_a_hint_where_enough_lie_together(self) -> None:
         enough = round(LEAST / 0.2) + 1
-        near, scattered = [(10 + n, 20) for n in range(enough)], [(4 * n, 20) for n in range(enough)]
+        near, scattered = [(10 + n, 20) for n in range(enough)], [(6 * n, 8 + 20 * (n % 2)) for n in range(enough)]
         assert len(hinted(fields(*near, value=0.2), 0, 1.0, SIDE, SIDE)) == 1
         assert hinted(fields(*near[:-2], value=0.2), 0, 1.0, SIDE, SIDE) == []
         assert hinted(fields(*scattered, value=0.2), 0, 1.0, SIDE, SIDE) == []
@@ -99,6 +99,12 @@ class TestMap:
         far = hinted(fields((5, 5), (30, 30)), 0, 1.0, SIDE, SIDE)
         assert len(near) == 1
         assert len(far) == 2
+
+    def test_a_faint_field_near_a_hint_belongs_to_it(self) -> None:
+        both = fields((10, 10))
+        both[10, 14] = HINT + 0.01
+        (part,) = hinted(both, 0, 1.0, SIDE, SIDE)
+        assert part.hint[0] + part.hint[2] >= 15 * FIELD_PX
 
     def test_a_hint_that_joins_two_others_leaves_one(self) -> None:
         (part,) = hinted(fields((6, 10), (16, 10), (11, 10)), 0, 1.0, SIDE, SIDE)

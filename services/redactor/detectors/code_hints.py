@@ -17,7 +17,7 @@ FIELD_PX = 16
 """Of the picture that the network sees, for each value of its map."""
 
 HINT, LEAST = 0.1, 1.0
-"""A field from the first value up belongs to a hint, and fields beside each other are one if they add up to the second:
+"""A field from the first value up belongs to a hint, and fields near each other are one if they add up to the second:
 a code of 90 pixels covers nine fields and more, and what is found in one alone was a letter of lead each time."""
 
 MARGIN_FIELDS = 1
@@ -46,7 +46,7 @@ def hinted(codes: npt.NDArray[np.float32], margin_px: int, factor: float, width:
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(around, connectivity=8)
     together = np.bincount(labels[strong], codes[strong], len(boxes))
     parts = []
-    for left, top, across, down, _ in boxes[together >= LEAST].tolist():
+    for (left, top, across, down, _), weight in zip(boxes[1:].tolist(), together[1:].tolist(), strict=True):
         margin = MARGIN_FIELDS + MARGIN_PART * max(across, down)
         seen = []
         for grown in (0.0, margin):
@@ -55,20 +55,21 @@ def hinted(codes: npt.NDArray[np.float32], margin_px: int, factor: float, width:
             seen.append((int(first_x), int(first_y), int(last_x - first_x) + 1, int(last_y - first_y) + 1))
         hint, box = (clip(each, width, height) for each in seen)
         if hint is not None and box is not None:
-            parts.append(Part(hint, box))
-    return _apart(parts)
+            parts.append((Part(hint, box), weight))
+    return [part for part, weight in _apart(parts) if weight >= LEAST]
 
 
-def _apart(parts: Sequence[Part]) -> list[Part]:
-    """The parts, those whose boxes touch as one."""
-    apart: list[Part] = []
-    for part in parts:
-        joined = part
-        while touching := [each for each in apart if _touch(each.box, joined.box)]:
+def _apart(parts: Sequence[tuple[Part, float]]) -> list[tuple[Part, float]]:
+    """The parts, those whose boxes touch as one of their weights together: of a large code both ends may be seen."""
+    apart: list[tuple[Part, float]] = []
+    for part, weight in parts:
+        joined, together = part, weight
+        while touching := [each for each in apart if _touch(each[0].box, joined.box)]:
             for each in touching:
                 apart.remove(each)
-                joined = Part(_both(each.hint, joined.hint), _both(each.box, joined.box))
-        apart.append(joined)
+                joined = Part(_both(each[0].hint, joined.hint), _both(each[0].box, joined.box))
+                together += each[1]
+        apart.append((joined, together))
     return apart
 
 
