@@ -171,7 +171,7 @@ class TestNetwork:
         assert without == []
 
     def test_a_code_that_fills_a_small_picture_is_hinted_at(self, finder: Text) -> None:
-        """320 pixels of 520: of these the lessons without close-ups had taught to hint at XX of 24."""
+        """320 pixels of 520: a map taught without close-ups hints at 15 of these 24."""
         seen = 0
         for symbology, condition in itertools.product(SYMBOLOGIES, ("blur", "dark")):
             for turn in (0, 37):

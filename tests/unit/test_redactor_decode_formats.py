@@ -172,6 +172,13 @@ class TestJpeg:
         data = encoded(Image.fromarray(slopes(211, 133)).convert(mode), "JPEG", quality=80, **options)
         assert np.array_equal(only(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
+    def test_colour_in_rows_of_four_to_one_is_pillows_to_read(self) -> None:
+        data = bytearray(encoded(Image.fromarray(slopes(208, 128)), "JPEG", quality=80, subsampling="4:4:4"))
+        data[data.index(b"\xff\xc0") + 11] = 0x14
+        with pytest.raises(KeyError):
+            simplejpeg.decode_jpeg_header(bytes(data))
+        assert only(bytes(data)).shape == (128, 208, 3)
+
     def test_where_the_decoder_warns_pillow_takes_the_file_or_refuses_it(self) -> None:
         data = encoded(Image.fromarray(slopes()), "JPEG", quality=80)
         scan = data.index(b"\xff\xda")

@@ -1,7 +1,8 @@
 """Bytes to upright 8-bit pixels. Size is read from the header and checked before anything is unpacked.
 
-The type is told by content, never by name. Only Pillow's readers of the formats below are let near the bytes: each
-reader is attack surface. Raises `Unreadable` with a reason for everything that is no picture to us.
+The type is told by content, never by name. Only Pillow's readers of the formats below are let near the bytes, and for
+JPEG libjpeg-turbo itself, which Pillow's reader uses, too: each reader is attack surface. Raises `Unreadable` with a
+reason for everything that is no picture to us.
 """
 
 import io
@@ -174,7 +175,7 @@ def _faultless_jpeg(data: bytes, image: Image.Image) -> Pixels | None:
         if (width, height) != image.size:  # the size that was accepted
             return None
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
-    except ValueError:
+    except (ValueError, KeyError):  # the latter for colour in rows of 4 to 1, which it has no name for
         return None
 
 
