@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
-from services.redactor.detectors.marks import Reading
+from services.redactor.detectors.marks import LONG_WORD, Reading
 from services.redactor.detectors.text import NO_WORDS, Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
@@ -198,7 +198,7 @@ def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
         return []
 
     monkeypatch.setattr(finder._reader, "read", read)
-    assert not finder._reader.legible(np.zeros((*size, 3), np.uint8))
+    assert not finder._reader.in_turns(np.zeros((*size, 3), np.uint8), LONG_WORD)
     assert shapes == [size if turn % 2 == 0 else size[::-1] for turn in turns]
 
 
@@ -209,11 +209,51 @@ def test_short_lines_are_padded_little_but_on_paper(finder: Text, monkeypatch: p
     monkeypatch.setattr(reader, "_network", network)
     short, long = np.zeros((30, 50, 3), np.uint8), np.zeros((30, 110, 3), np.uint8)
     reader.read([short, long])
-    reader.legible(short)
+    reader.in_turns(short, LONG_WORD)
     assert [shape[3] for shape in network.told()] == [128, 192, 128]
-    reader.legible(short, paper=True)
+    reader.in_turns(short, LONG_WORD, paper=True)
     assert not reader.marks(short, [(0, 0, 50, 30)], NO_WORDS, paper=True)[0]
-    assert [shape[3] for shape in network.told()] == [160, 160]
+    assert [shape[3] for shape in network.told()] == [160, 160, 160]
+
+
+@needs_weights
+def test_only_what_may_be_a_mark_is_read_twice(finder: Text, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = written_on(np.full((300, 900), 20.0, np.float32), ("ERECT", 40, 60, 100, 180), ("LEFT", 40, 500, 100, 180))
+    read: list[int] = []
+    plain = finder._reader.read
+
+    def counted(crops: list[Pixels], **settings: bool) -> list[Reading]:
+        read.append(len(crops))
+        return plain(crops, **settings)
+
+    monkeypatch.setattr(finder._reader, "read", counted)
+    boxes = [(50, 90, 190, 60), (490, 90, 140, 60)]
+    assert finder._reader.marks(film, boxes, NO_WORDS, paper=False) == [False, True]
+    assert read == [2, 1]
+
+
+@needs_weights
+@pytest.mark.parametrize(("lines", "times"), [(("R",), 1), (("KDWZ", "7391"), 2)])
+def test_what_is_surely_one_letter_is_not_sought_for_two_lines(
+    finder: Text, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], times: int
+) -> None:
+    size = 90 // len(lines)
+    film = written_on(
+        np.full((300, 300), 20.0, np.float32),
+        *((text, size, 104, 104 + 50 * row, 180) for row, text in enumerate(lines)),
+    )
+    left, top, right, bottom = 95, 95, 230 if len(lines) > 1 else 190, 205
+    seen = Line(((left + right) / 2, (top + bottom) / 2), right - left, bottom - top, 0)
+    read: list[int] = []
+    plain = finder._reader.read
+
+    def counted(crops: list[Pixels], **settings: bool) -> list[Reading]:
+        read.append(len(crops))
+        return plain(crops, **settings)
+
+    monkeypatch.setattr(finder._reader, "read", counted)
+    assert finder._could_be_text(film, seen, 0.5, False) == (len(lines) > 1)
+    assert len(read) == times
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:

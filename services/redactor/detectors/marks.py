@@ -78,38 +78,45 @@ class Reader:
     def marks(self, pixels: Pixels, boxes: Sequence[Box], words: frozenset[str], *, paper: bool) -> list[bool]:
         """For each box whether it holds a clinical mark and nothing else; a number with a unit is one, but on paper.
 
-        Read twice, as found and tighter: every reading that is sure must be a mark or a part of it, and one is. What
-        the file's header says of the patient (`words`) is never a mark.
+        Read as found, and, unless that says surely that it is none, tighter: every reading that is sure must be a mark
+        or a part of it, and one is. What the file's header says of the patient (`words`) is never a mark.
         """
         short = [box for box in boxes if box[2] <= MARK_SHAPE * box[3] and min(box[2:]) >= SMALLEST_MARK_PX]
-        crops = [crop for box in short for crop in (_crop(pixels, box, 0.0), _crop(pixels, box, TIGHTER))]
-        readings = self.read(crops, paper=paper)
+        found = self.read([_crop(pixels, box, 0.0) for box in short], paper=paper)
+        likely = [
+            (box, reading)
+            for box, reading in zip(short, found, strict=True)
+            if reading.sure < self._threshold or self._names_one(reading, paper=paper)
+        ]
+        closer = self.read([_crop(pixels, box, TIGHTER) for box, _ in likely], paper=paper)
         stays = set()
-        for index, box in enumerate(short):
-            both = readings[2 * index : 2 * index + 2]
+        for (box, reading), other in zip(likely, closer, strict=True):
+            both = (reading, other)
+            good = [each.mark for each in both if self._names_one(each, paper=paper)]
             sure = [each.mark for each in both if each.sure >= self._threshold]
-            good = [mark for mark in sure if _is_mark(mark, measures=not paper)]
-            good += [each.mark for each in both if each.sure >= LEAD_SURE and LEAD.fullmatch(each.mark)]
             named = any(matched(each.text, words) for each in both)
             if good and not named and all(mark in good or any(mark in each for each in good) for mark in sure):
                 stays.add(box)
         return [box in stays for box in boxes]
 
+    def _names_one(self, reading: Reading, *, paper: bool) -> bool:
+        """Whether a mark is read, surely."""
+        if reading.sure >= self._threshold and _is_mark(reading.mark, measures=not paper):
+            return True
+        return reading.sure >= LEAD_SURE and bool(LEAD.fullmatch(reading.mark))
+
     def holds(self, level: Pixels, words: frozenset[str]) -> bool:
         """Whether one of `words` is read in this picture of one line, whichever way up it was written."""
         return any(matched(each.text, words) for each in self.read([turned(level, turn) for turn in range(4)]))
 
-    def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE, *, paper: bool = False) -> bool:
-        """Whether at least so many letters are read in this picture of one line, whichever way up it was written.
+    def in_turns(self, level: Pixels, letters: int, *, paper: bool = False) -> list[Reading]:
+        """What this picture of one line says in each turn in which it has room for so many letters.
 
-        A turn in which the line is too narrow for so many letters is not read: the narrowest, with what is between it
-        and the next, is a quarter as wide as the line is high.
+        The narrowest letter, with what is between it and the next, is a quarter as wide as the line is high.
         """
         height, width = level.shape[:2]
         room = [NARROWEST * letters * high <= wide for wide, high in ((width, height), (height, width))]
-        turns = [turn for turn in range(4) if room[turn % 2]]
-        readings = self.read([turned(level, turn) for turn in turns], paper=paper)
-        return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
+        return self.read([turned(level, turn) for turn in range(4) if room[turn % 2]], paper=paper)
 
     def read(self, crops: Sequence[Pixels], *, paper: bool = False) -> list[Reading]:
         """Each line in turn. Never log or send what comes back."""
@@ -139,6 +146,16 @@ class Reader:
                 lowest = min(lowest, score)
             last = letter
         return Reading(word.strip(), lowest if word.strip() else 0.0)
+
+
+def legible(readings: Sequence[Reading], letters: int, sure: float = LEGIBLE) -> bool:
+    """Whether at least so many letters are read, each at least this surely, one way up or another."""
+    return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
+
+
+def is_letter(readings: Sequence[Reading], sure: float) -> bool:
+    """Whether a single letter and nothing else is read so surely, one way up or another."""
+    return any(len(_bare(each.text)) == 1 and each.sure >= sure for each in readings)
 
 
 def _is_mark(words: str, *, measures: bool) -> bool:
