@@ -179,7 +179,8 @@ class TestNetwork:
                 left, top = (max(0, int(value)) for value in shown.corners.mean(axis=0) - 260)
                 parts = finder.look(np.ascontiguousarray(shown.pixels[top : top + 520, left : left + 520])).coded
                 x, y = (int(value) for value in shown.corners.mean(axis=0) - (left, top))
-                seen += parts is None or any(overlap(part.hint, (x, y, 1, 1)) for part in parts)
+                assert parts is not None
+                seen += any(overlap(part.hint, (x, y, 1, 1)) for part in parts)
         assert seen >= 23
 
     def test_drawn_films_full_of_lettering_have_next_to_nothing_to_search(self, finder: Text) -> None:

@@ -10,7 +10,7 @@ import pi_heif
 import pydicom
 import pytest
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
 from services.redactor.domain import MAX_FRAMES, Reason, Unreadable
@@ -30,6 +30,20 @@ def opened(data: bytes, cap: int = CAP) -> Picture:
 def only(data: bytes) -> Samples:
     (frame,) = opened(data).frames
     return frame.shown()
+
+
+def straight_decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each JPEG that is decoded without Pillow."""
+    done: list[int] = []
+    decode = simplejpeg.decode_jpeg
+
+    def counted(data: bytes, colours: str) -> Samples:
+        pixels: Samples = decode(data, colours)
+        done.append(len(data))
+        return pixels
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", counted)
+    return done
 
 
 def reason(data: bytes, cap: int = CAP) -> Reason:
@@ -168,9 +182,21 @@ class TestJpeg:
         "options", [{}, {"progressive": True}, {"subsampling": "4:2:0"}, {"restart_marker_blocks": 5}]
     )
     @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-    def test_each_pixel_is_the_one_that_pillow_sees(self, mode: str, options: dict[str, object]) -> None:
+    def test_each_pixel_is_the_one_that_pillow_sees(
+        self, monkeypatch: pytest.MonkeyPatch, mode: str, options: dict[str, object]
+    ) -> None:
         data = encoded(Image.fromarray(slopes(211, 133)).convert(mode), "JPEG", quality=80, **options)
+        straight = straight_decodes(monkeypatch)
         assert np.array_equal(only(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+        assert len(straight) == (mode != "CMYK")
+
+    def test_one_that_lies_on_its_side_is_set_upright(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        data = encoded(Image.fromarray(slopes(211, 133)), "JPEG", quality=80, exif=turned)
+        straight = straight_decodes(monkeypatch)
+        assert np.array_equal(only(data), np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))))
+        assert len(straight) == 1
 
     def test_colour_in_rows_of_four_to_one_is_pillows_to_read(self) -> None:
         data = bytearray(encoded(Image.fromarray(slopes(208, 128)), "JPEG", quality=80, subsampling="4:4:4"))
@@ -215,9 +241,10 @@ class TestJpeg:
 
     def test_of_several_pictures_in_one_the_first_is_taken_and_it_is_said(self) -> None:
         second = Image.fromarray(slopes(90, 60))
-        picture = opened(encoded(Image.fromarray(slopes()), "MPO", save_all=True, append_images=[second]))
+        data = encoded(Image.fromarray(slopes()), "MPO", save_all=True, append_images=[second])
+        picture = opened(data)
         assert picture.notes == ["first_frame_of:2"]
-        assert next(picture.frames).shown().shape == (130, 210, 3)
+        assert np.array_equal(next(picture.frames).shown(), np.asarray(Image.open(io.BytesIO(data))))
 
 
 class TestTiff:
