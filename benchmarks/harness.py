@@ -123,7 +123,11 @@ def this_machine() -> dict[str, Any]:
     cpu = machine.processor() or machine.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu = next((line.split(":", 1)[1].strip() for line in info.open() if line.startswith("model name")), cpu)
+        first = (line.split(":", 1) for line in info.read_text().split("\n\n", 1)[0].splitlines() if ":" in line)
+        told = {name.strip(): value.strip() for name, value in first}
+        cpu = told.get("model name", cpu)
+        if "cpu family" in told:  # a guest is often told a name that several generations share
+            cpu += f" (family {told['cpu family']}, model {told.get('model', '?')})"
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),

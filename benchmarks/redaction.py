@@ -174,6 +174,13 @@ def _ratio(one: Run, *others: Run) -> list[float]:
     ]
 
 
+def _together(one: Run, *others: Run) -> float:
+    """The same of all pictures added up: what one needs for them, by what the others need."""
+    pictures = list(one.costs)
+    sums = [sum(run.median(picture, lambda cost: cost.cpu) for picture in pictures) for run in (one, *others)]
+    return sums[0] / sum(sums[1:])
+
+
 def _recall(run: Run, kind: str) -> float:
     hits = run.hits.get(kind, [])
     return sum(hits) / len(hits) if hits else 0.0
@@ -214,6 +221,7 @@ async def run(options: argparse.Namespace | None = None) -> Result:
             found = _ratio(runs[one], *(runs[other] for other in others))
             middle = statistics.median(found)
             rows.append(Row(said, middle, "x", (min(found), max(found))))
+            rows.append(Row("   all pictures together", _together(runs[one], *(runs[other] for other in others)), "x"))
             if at_most is not None:
                 met.append(middle <= at_most)
             if at_least is not None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import pictures, quality, quality_tables
+from benchmarks import pictures, quality, quality_tables, redaction
+from benchmarks.contenders import Cost
 from benchmarks.pictures import Sample, Truth
 from benchmarks.scoring import Painted, is_covered, mask_of, score, wilson
 from services.redactor.domain import Thresholds
@@ -99,3 +100,13 @@ def test_every_shipped_picture_has_a_truth() -> None:
 def test_the_document_names_every_threshold_with_its_default() -> None:
     for name, default in asdict(Thresholds()).items():
         assert f"| `{name}` | {default:g} |" in quality.DOCUMENT.read_text(), name
+
+
+def test_what_all_pictures_cost_together_is_no_mean_of_their_ratios() -> None:
+    def cost(*seconds: float) -> redaction.Run:
+        return redaction.Run({name: [Cost(each, each)] for name, each in zip("ab", seconds, strict=True)})
+
+    ours, theirs, more = cost(1.0, 2.0), cost(1.0, 8.0), cost(1.0, 2.0)
+    assert redaction._ratio(ours, theirs) == [1.0, 0.25]
+    assert redaction._together(ours, theirs) == pytest.approx(3 / 9)
+    assert redaction._together(ours, theirs, more) == pytest.approx(3 / 12)
