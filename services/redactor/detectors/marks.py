@@ -154,8 +154,9 @@ def legible(readings: Sequence[Reading], letters: int, sure: float = LEGIBLE) ->
 
 
 def is_letter(readings: Sequence[Reading], sure: float) -> bool:
-    """Whether a single letter and nothing else is read so surely, one way up or another."""
-    return any(len(_bare(each.text)) == 1 and each.sure >= sure for each in readings)
+    """Whether a single letter is read so surely one way up or another, and in no way more than one."""
+    single = all(len(_bare(each.text)) <= 1 for each in readings)
+    return single and any(_bare(each.text) and each.sure >= sure for each in readings)
 
 
 def _is_mark(words: str, *, measures: bool) -> bool:
