@@ -123,11 +123,11 @@ def this_machine() -> dict[str, Any]:
     cpu = machine.processor() or machine.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        first = (line.split(":", 1) for line in info.read_text().split("\n\n", 1)[0].splitlines() if ":" in line)
-        told = {name.strip(): value.strip() for name, value in first}
-        cpu = told.get("model name", cpu)
-        if "cpu family" in told:  # a guest is often told a name that several generations share
-            cpu += f" (family {told['cpu family']}, model {told.get('model', '?')})"
+        named = (line.split(":", 1) for line in info.read_text().split("\n\n", 1)[0].splitlines() if ":" in line)
+        first = {name.strip(): value.strip() for name, value in named}
+        cpu = first.get("model name", cpu)
+        if "cpu family" in first:  # a guest is often told a name that several generations share
+            cpu += f" (family {first['cpu family']}, model {first.get('model', '?')})"
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),

@@ -198,7 +198,7 @@ def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
         return []
 
     monkeypatch.setattr(finder._reader, "read", read)
-    assert not finder._reader.in_turns(np.zeros((*size, 3), np.uint8), LONG_WORD)
+    finder._reader.in_turns(np.zeros((*size, 3), np.uint8), LONG_WORD)
     assert shapes == [size if turn % 2 == 0 else size[::-1] for turn in turns]
 
 
@@ -233,27 +233,36 @@ def test_only_what_may_be_a_mark_is_read_twice(finder: Text, monkeypatch: pytest
 
 
 @needs_weights
-@pytest.mark.parametrize(("lines", "times"), [(("R",), 1), (("KDWZ", "7391"), 2)])
-def test_what_is_surely_one_letter_is_not_sought_for_two_lines(
-    finder: Text, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], times: int
+@pytest.mark.parametrize(
+    ("as_found", "tighter", "stays", "times"),
+    [
+        (Reading("ERECT", 0.99), Reading("LEFT", 0.99), False, 1),
+        (Reading("LEF", 0.6), Reading("LEFT", 0.99), True, 2),
+        (Reading("LEFT", 0.99), Reading("EF", 0.99), True, 2),
+        (Reading("LEFT", 0.99), Reading("ANNA", 0.99), False, 2),
+        (Reading("aVR", 0.75), Reading("", 0.0), True, 2),
+        (Reading("", 0.0), Reading("", 0.0), False, 2),
+        (Reading("RIGHT", 0.99), Reading("RIGHT", 0.99), False, 2),  # as the header names the patient
+    ],
+)
+def test_one_reading_says_a_mark_and_none_surely_something_else(
+    finder: Text, monkeypatch: pytest.MonkeyPatch, as_found: Reading, tighter: Reading, stays: bool, times: int
 ) -> None:
-    size = 90 // len(lines)
-    film = written_on(
-        np.full((300, 300), 20.0, np.float32),
-        *((text, size, 104, 104 + 50 * row, 180) for row, text in enumerate(lines)),
-    )
-    left, top, right, bottom = 95, 95, 230 if len(lines) > 1 else 190, 205
-    seen = Line(((left + right) / 2, (top + bottom) / 2), right - left, bottom - top, 0)
-    read: list[int] = []
-    plain = finder._reader.read
+    answers = [[as_found], [tighter] if times == 2 else []]
+    monkeypatch.setattr(finder._reader, "read", lambda crops, **_: answers.pop(0) if crops else [])
+    film = np.zeros((100, 200), np.uint8)
+    assert finder._reader.marks(film, [(20, 20, 90, 40)], frozenset({"right"}), paper=False) == [stays]
+    assert len(answers) == 2 - times
 
-    def counted(crops: list[Pixels], **settings: bool) -> list[Reading]:
-        read.append(len(crops))
-        return plain(crops, **settings)
 
-    monkeypatch.setattr(finder._reader, "read", counted)
-    assert finder._could_be_text(film, seen, 0.5, False) == (len(lines) > 1)
-    assert len(read) == times
+@needs_weights
+@pytest.mark.parametrize(("word", "stays"), [("", False), ("PORTABLE", True)])
+def test_a_word_that_touches_a_large_letter_is_lettering_and_the_letter_alone_is_a_mark_or_nothing(
+    finder: Text, word: str, stays: bool
+) -> None:
+    film = written_on(np.full((400, 400), 20.0, np.float32), ("H", 90, 150, 150, 180), (word or " ", 22, 112, 128, 180))
+    seen = Line((190, 182), 130, 116, 0) if word else Line((190, 195), 100, 100, 0)
+    assert finder._could_be_text(film, seen, 0.5, False) == stays
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:

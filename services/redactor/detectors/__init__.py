@@ -132,8 +132,8 @@ def single(pixels: Pixels) -> Pixels:
 
 
 def on_grid(pixels: Pixels, step: int = 32) -> Pixels:
-    """The picture (height x width, or x 3) with black added right and below, up to a multiple of `step`: networks halve
-    their maps."""
+    """The picture with black added right and below, up to a multiple of `step`: networks halve their maps. Of height x
+    width, or height x width x 3."""
     below, right = (-length % step for length in pixels.shape[:2])
     return np.asarray(cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
 

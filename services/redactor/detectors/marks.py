@@ -34,7 +34,7 @@ ROMAN = str.maketrans({"Ⅰ": "I", "Ⅱ": "II", "Ⅲ": "III", "−": "-", "–":
 MARK_SHAPE = 6  # a mark is at most this much wider than tall
 SMALLEST_MARK_PX = 8
 TIGHTER = 0.2
-"""The box of a short line is read as found and this part of its height tighter: neighbours and curves reach into it."""
+"""The box of what may be a mark is read this part of its height tighter, too: neighbours and curves reach into it."""
 
 SHORT_WORD, LONG_WORD, HALF_WORD = 2, 3, 4
 LEGIBLE = 0.6
@@ -78,29 +78,29 @@ class Reader:
     def marks(self, pixels: Pixels, boxes: Sequence[Box], words: frozenset[str], *, paper: bool) -> list[bool]:
         """For each box whether it holds a clinical mark and nothing else; a number with a unit is one, but on paper.
 
-        Read as found, and, unless that says surely that it is none, tighter: every reading that is sure must be a mark
-        or a part of it, and one is. What the file's header says of the patient (`words`) is never a mark.
+        Read as found and, where that is a mark or unsure, tighter: one of the two says a mark, and whatever else
+        the tighter one says surely is a part of it. What the header says of the patient (`words`) is never a mark.
         """
         short = [box for box in boxes if box[2] <= MARK_SHAPE * box[3] and min(box[2:]) >= SMALLEST_MARK_PX]
         found = self.read([_crop(pixels, box, 0.0) for box in short], paper=paper)
         likely = [
             (box, reading)
             for box, reading in zip(short, found, strict=True)
-            if reading.sure < self._threshold or self._names_one(reading, paper=paper)
+            if reading.sure < self._threshold or self._is_sure_mark(reading, paper=paper)
         ]
         closer = self.read([_crop(pixels, box, TIGHTER) for box, _ in likely], paper=paper)
         stays = set()
         for (box, reading), other in zip(likely, closer, strict=True):
             both = (reading, other)
-            good = [each.mark for each in both if self._names_one(each, paper=paper)]
+            good = [each.mark for each in both if self._is_sure_mark(each, paper=paper)]
             sure = [each.mark for each in both if each.sure >= self._threshold]
             named = any(matched(each.text, words) for each in both)
             if good and not named and all(mark in good or any(mark in each for each in good) for mark in sure):
                 stays.add(box)
         return [box in stays for box in boxes]
 
-    def _names_one(self, reading: Reading, *, paper: bool) -> bool:
-        """Whether a mark is read, surely."""
+    def _is_sure_mark(self, reading: Reading, *, paper: bool) -> bool:
+        """Whether a mark is read surely; the name of an ECG's lead need be less sure."""
         if reading.sure >= self._threshold and _is_mark(reading.mark, measures=not paper):
             return True
         return reading.sure >= LEAD_SURE and bool(LEAD.fullmatch(reading.mark))
@@ -151,12 +151,6 @@ class Reader:
 def legible(readings: Sequence[Reading], letters: int, sure: float = LEGIBLE) -> bool:
     """Whether at least so many letters are read, each at least this surely, one way up or another."""
     return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
-
-
-def is_letter(readings: Sequence[Reading], sure: float) -> bool:
-    """Whether a single letter is read so surely one way up or another, and in no way more than one."""
-    single = all(len(_bare(each.text)) <= 1 for each in readings)
-    return single and any(_bare(each.text) and each.sure >= sure for each in readings)
 
 
 def _is_mark(words: str, *, measures: bool) -> bool:
