@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line
-from services.redactor.detectors.marks import LONG_WORD, Reading
+from services.redactor.detectors.marks import Reading
 from services.redactor.detectors.text import NO_WORDS, Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
@@ -198,7 +198,7 @@ def test_a_line_is_read_in_the_turns_in_which_it_holds_letters(
         return []
 
     monkeypatch.setattr(finder._reader, "read", read)
-    finder._reader.in_turns(np.zeros((*size, 3), np.uint8), LONG_WORD)
+    finder._reader.legible(np.zeros((*size, 3), np.uint8))
     assert shapes == [size if turn % 2 == 0 else size[::-1] for turn in turns]
 
 
@@ -209,9 +209,9 @@ def test_short_lines_are_padded_little_but_on_paper(finder: Text, monkeypatch: p
     monkeypatch.setattr(reader, "_network", network)
     short, long = np.zeros((30, 50, 3), np.uint8), np.zeros((30, 110, 3), np.uint8)
     reader.read([short, long])
-    reader.in_turns(short, LONG_WORD)
+    reader.legible(short)
     assert [shape[3] for shape in network.told()] == [128, 192, 128]
-    reader.in_turns(short, LONG_WORD, paper=True)
+    reader.legible(short, paper=True)
     assert not reader.marks(short, [(0, 0, 50, 30)], NO_WORDS, paper=True)[0]
     assert [shape[3] for shape in network.told()] == [160, 160, 160]
 

@@ -150,9 +150,9 @@ def _factor(pixels: Pixels, largest_growth: float) -> float:
 
 def _to_read(grey: Pixels) -> tuple[Pixels, float]:
     """A picture as a reader of all of it gets it, and by how much it was made larger: as large as it is, or smaller
-    where its longer side is larger than SIDE_PX. A part with a hint is read besides, at the
-    scale at which the longer side has SIDE_PX: of 1,464 codes in pictures of 600, 800, 2160 and 2880 pixels none was
-    lost that was found when all was enlarged."""
+    where its longer side is larger than SIDE_PX. A part with a hint is read besides, at the scale at which
+    the longer side has SIDE_PX: of 1,464 codes in pictures of 600, 800, 2160 and 2880 pixels none was lost that was
+    found when all was enlarged."""
     factor = _factor(grey, 1.0)
     return (grey, 1.0) if factor > AS_IT_IS else (_by_factor(grey, factor, linear=True), factor)
 

@@ -109,14 +109,17 @@ class Reader:
         """Whether one of `words` is read in this picture of one line, whichever way up it was written."""
         return any(matched(each.text, words) for each in self.read([turned(level, turn) for turn in range(4)]))
 
-    def in_turns(self, level: Pixels, letters: int, *, paper: bool = False) -> list[Reading]:
-        """What this picture of one line says in each turn in which it has room for so many letters.
+    def legible(self, level: Pixels, letters: int = LONG_WORD, sure: float = LEGIBLE, *, paper: bool = False) -> bool:
+        """Whether at least so many letters are read in this picture of one line, whichever way up it was written.
 
-        The narrowest letter, with what is between it and the next, is a quarter as wide as the line is high.
+        A turn in which the line is too narrow for so many letters is not read: the narrowest, with what is between it
+        and the next, is a quarter as wide as the line is high.
         """
         height, width = level.shape[:2]
         room = [NARROWEST * letters * high <= wide for wide, high in ((width, height), (height, width))]
-        return self.read([turned(level, turn) for turn in range(4) if room[turn % 2]], paper=paper)
+        turns = [turn for turn in range(4) if room[turn % 2]]
+        readings = self.read([turned(level, turn) for turn in turns], paper=paper)
+        return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 
     def read(self, crops: Sequence[Pixels], *, paper: bool = False) -> list[Reading]:
         """Each line in turn. Never log or send what comes back."""
@@ -146,11 +149,6 @@ class Reader:
                 lowest = min(lowest, score)
             last = letter
         return Reading(word.strip(), lowest if word.strip() else 0.0)
-
-
-def legible(readings: Sequence[Reading], letters: int, sure: float = LEGIBLE) -> bool:
-    """Whether at least so many letters are read, each at least this surely, one way up or another."""
-    return any(len(_bare(each.text)) >= letters and each.sure >= sure for each in readings)
 
 
 def _is_mark(words: str, *, measures: bool) -> bool:

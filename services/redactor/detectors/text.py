@@ -30,7 +30,7 @@ from services.redactor.detectors import (
 from services.redactor.detectors.code_hints import Part, hinted
 from services.redactor.detectors.curves import is_curve, is_stroke
 from services.redactor.detectors.lines import Line, lines_of
-from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader, legible
+from services.redactor.detectors.marks import HALF_WORD, LONG_WORD, SHORT_WORD, Reader
 from services.redactor.domain import area, merged, overlap
 from services.redactor.inference import Engine, Network
 from services.redactor.weights import TEXT_BOTH_WAYS, TEXT_DETECTION
@@ -237,17 +237,13 @@ class Text:
         if not drawn and (height < USUAL_HEIGHT or (height < TALL and like_a_line)):
             return True
         letters = SHORT_WORD if paper and short else LONG_WORD
-        if legible(self._reader.in_turns(level, letters, paper=paper), letters):
+        if self._reader.legible(level, letters, paper=paper):
             return True
         # Two lines close together are one on the map, and then neither is read, or the larger alone: one of them must
         # be, and surely, in its half.
-        if height < USUAL_HEIGHT or drawn:
-            return False
         middle = level.shape[0] // 2
-        return any(
-            legible(self._reader.in_turns(half, HALF_WORD, paper=paper), HALF_WORD, self._mark)
-            for half in (level[:middle], level[middle:])
-        )
+        halves = (level[:middle], level[middle:]) if height >= USUAL_HEIGHT and not drawn else ()
+        return any(self._reader.legible(half, HALF_WORD, self._mark, paper=paper) for half in halves)
 
 
 def _covering(line: Line, score: float, pixels: Pixels, detector: str) -> list[Region]:
