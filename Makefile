@@ -76,7 +76,7 @@ train-tattoos: $(STAMP) ## train the tattoo finder anew, about half an hour of o
 	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
 	@OMP_NUM_THREADS=1 $(TRAINING_VENV)/bin/python -m training.tattoos train $(ARGS)
 
-train-text: $(STAMP) ## train the text finder anew, about an hour and a half of two cores (ARGS=--quick: minutes)
+train-text: $(STAMP) ## train the text finder anew, about three hours of two cores (ARGS=--quick: minutes)
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r training/tattoos/requirements.txt
 	@$(TRAINING_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r training/text/requirements.txt -e ".[redactor]"

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGED = Path("services/redactor/models/text.onnx")
+WIDE = Path(".data/training/text/wide/text.onnx")
 
 
 def main() -> None:
@@ -17,7 +18,9 @@ def main() -> None:
         "codes", help="teach a trained network to hint at codes, its map of lettering as it is"
     )
     coding.add_argument("--network", type=Path, default=PACKAGED, help="the trained network")
-    for each in (training, coding):
+    narrowing = commands.add_parser("narrow", help="teach a narrower network what the taught one sees")
+    narrowing.add_argument("--taught", type=Path, default=WIDE, help="what the teaching gave, not yet narrowed")
+    for each in (training, coding, narrowing):
         each.add_argument("--sources", type=Path, default=Path(".data/training/sources"))
         each.add_argument("--out", type=Path, default=Path(".data/training/text"))
         each.add_argument("--quick", action="store_true", help="minutes instead of an hour: proves that it all runs")
@@ -27,7 +30,7 @@ def main() -> None:
     )
     measuring.add_argument("--ground-truth", type=Path, help="its list of what stands where")
     measuring.add_argument("--scenes", type=int, default=42)
-    for each in (training, measuring):
+    for each in (training, narrowing, measuring):
         each.add_argument("--weights", type=Path, default=Path(".data/weights"), help="what `make weights` has fetched")
     given = parser.parse_args()
     if given.command == "evaluate":
@@ -38,6 +41,10 @@ def main() -> None:
                 measuring.error(f"{path} does not exist")
     if given.command == "train":
         _train(given.sources, given.weights, given.out, given.start, quick=given.quick)
+    elif given.command == "narrow":
+        if not given.taught.is_file():
+            narrowing.error(f"{given.taught} does not exist")
+        _narrow(given.taught, given.sources, given.weights, given.out, quick=given.quick)
     elif given.command == "codes":
         if not given.network.is_file():
             coding.error(f"{given.network} does not exist")
@@ -50,15 +57,30 @@ def main() -> None:
 
 def _train(sources: Path, weights: Path, out: Path, start: Path | None, *, quick: bool) -> None:
     from services.redactor.weights import TEXT_DETECTION, require
-    from training.tattoos.sources import fetch
-    from training.text.lessons import NUMBERS, QUICK_NUMBERS, write_all
     from training.text.train import QUICK, Plan, train
 
+    lessons = _lessons(sources, weights, out, quick=quick)
+    original = require(weights) / TEXT_DETECTION
+    made = train(lessons, original, out / "wide", QUICK if quick else Plan(), start=start)
+    _narrow(made, sources, weights, out, quick=quick)
+
+
+def _lessons(sources: Path, weights: Path, out: Path, *, quick: bool) -> Path:
+    from services.redactor.weights import TEXT_DETECTION, require
+    from training.tattoos.sources import fetch
+    from training.text.lessons import NUMBERS, QUICK_NUMBERS, write_all
+
     fetch(sources)
-    teacher = require(weights) / TEXT_DETECTION
     lessons = out / "lessons"
-    write_all(lessons, teacher, sources, QUICK_NUMBERS if quick else NUMBERS)
-    made = train(lessons, teacher, out, QUICK if quick else Plan(), start=start)
+    write_all(lessons, require(weights) / TEXT_DETECTION, sources, QUICK_NUMBERS if quick else NUMBERS)
+    return lessons
+
+
+def _narrow(taught: Path, sources: Path, weights: Path, out: Path, *, quick: bool) -> None:
+    from training.text.distil import FULL, QUICK, distil
+
+    lessons = _lessons(sources, weights, out, quick=quick)
+    made = distil(lessons, taught, out, QUICK if quick else FULL)
     _hint_at_codes(made, sources, out, quick=quick)
 
 

@@ -23,7 +23,7 @@ class TextNet(nn.Module):
     def __init__(self, path: Path) -> None:
         super().__init__()
         graph = onnx.load(str(path)).graph
-        self._input, self._output = graph.input[0].name, graph.output[0].name
+        self.input, self.output = graph.input[0].name, graph.output[0].name
         self.weights = nn.ParameterDict()
         self._fixed: dict[str, Tensor] = {}
         for each in graph.initializer:
@@ -49,7 +49,7 @@ class TextNet(nn.Module):
                     raise ValueError(f"no way to carry out {node.op_type}")
                 settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
                 self._steps.append((node.op_type, inputs, node.output[0], settings))
-        self._output = names.get(self._output, self._output)
+        self.output = names.get(self.output, self.output)
         self._join_shifts()
 
     def _join_shifts(self) -> None:
@@ -81,7 +81,12 @@ class TextNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """n x 3 x height x width, RGB, byte / 127.5 - 1. Gives n x 1 x height x width, before the sigmoid."""
-        known: dict[str, Tensor] = {self._input: pictures}
+        return self.values(pictures)[self.output]
+
+    def values(self, pictures: Tensor, until: str = "") -> dict[str, Tensor]:
+        """Every map on the way, up to the one named `until`, by its name in the file; that of the output is before its
+        sigmoid. Raises ValueError where there is no such map."""
+        known: dict[str, Tensor] = {self.input: pictures}
 
         def value(name: str) -> Tensor:
             if name in known:
@@ -90,10 +95,22 @@ class TextNet(nn.Module):
             return self.weights[learned] if learned in self.weights else self._fixed[name]
 
         for kind, inputs, output, settings in self._steps:
-            if kind == "Sigmoid" and output == self._output:
-                return value(inputs[0])
+            if kind == "Sigmoid" and output == self.output:
+                known[output] = value(inputs[0])
+                return known
             known[output] = getattr(self, f"_{kind.lower()}")([value(each) for each in inputs if each], settings)
-        raise ValueError("the graph does not end in a sigmoid")
+            if output == until:
+                return known
+        raise ValueError(f"the graph has no {until}" if until else "the graph does not end in a sigmoid")
+
+    def before(self, name: str) -> list[nn.Parameter]:
+        """The weights that the map of this name depends on."""
+        wanted, found = {name}, []
+        for _, inputs, output, _ in reversed(self._steps):
+            if output in wanted:
+                wanted.update(inputs)
+                found += [each.replace(".", "/") for each in inputs]
+        return [self.weights[each] for each in dict.fromkeys(found) if each in self.weights]
 
     def _conv(self, values: list[Tensor], settings: dict[str, object]) -> Tensor:
         x, kernel, *shift = values
@@ -133,6 +150,9 @@ class TextNet(nn.Module):
 
     def _gelu(self, values: list[Tensor], settings: dict[str, object]) -> Tensor:
         return F.gelu(values[0])
+
+    def _hardswish(self, values: list[Tensor], settings: dict[str, object]) -> Tensor:
+        return F.hardswish(values[0])
 
     def _hardsigmoid(self, values: list[Tensor], settings: dict[str, object]) -> Tensor:
         return (values[0] * float(settings["alpha"]) + float(settings["beta"])).clamp(0, 1)  # type: ignore[arg-type]

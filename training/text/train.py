@@ -61,9 +61,9 @@ def train(lessons: Path, original: Path, out: Path, plan: Plan, *, start: Path |
     out.mkdir(parents=True, exist_ok=True)
     target = out / "text.onnx"
     with (out / "loss.jsonl").open("w") as log:
-        for step, (pictures, wanted) in enumerate(_batches(lessons, plan)):
+        for step, (pictures, wanted) in enumerate(batches(lessons, plan)):
             for group in optimiser.param_groups:
-                group["lr"] = _rate(step, plan)
+                group["lr"] = rate_at(step, plan)
             loss = loss_of(net(pictures.contiguous(memory_format=torch.channels_last)), wanted)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -95,12 +95,13 @@ def loss_of(logits: Tensor, wanted: Tensor) -> Tensor:
     return each[lettering].sum() / max(1, count) + hardest.sum() / max(2000, HARD * count) + (1 - overlap).mean()
 
 
-def _rate(step: int, plan: Plan) -> float:
+def rate_at(step: int, plan: Plan) -> float:
+    """The rate of a step: rising for forty, then falling along half a cosine."""
     warm = min(1.0, (step + 1) / 40)
     return plan.rate * warm * (0.02 + 0.98 * (0.5 + 0.5 * float(np.cos(np.pi * step / plan.steps))))
 
 
-def _batches(lessons: Path, plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(lessons: Path, plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
     """The steps' batches, the next one made while one is learned from."""
     with ThreadPoolExecutor(1) as maker:
         ahead = maker.submit(_batch, lessons, plan, 0)
