@@ -16,6 +16,7 @@ from services.redactor.detectors.marks import Reading
 from services.redactor.detectors.text import NO_WORDS, Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
 from services.redactor.inference import EngineKind, make_engine
+from services.redactor.pixels.paint import paint
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Region
 from tests.listening import Listening
@@ -142,15 +143,23 @@ def test_two_lines_that_melt_into_one_on_the_map_are_covered(finder: Text) -> No
 @needs_weights
 def test_the_curves_of_an_ecg_stay_and_its_lettering_goes(finder: Text) -> None:
     letters, kept = [], []
-    for scene in scenes(3, seed=8, only=("ecg",)):
+    for scene in scenes(6, seed=8, only=("ecg",)):
         mask = painted(scene.pixels, finder.detect(scene.pixels))
         letters += [share >= COVERED for _, share in shares(scene, mask)]
         for left, top, width, height in scene.keep:
             kept.append(1 - float(mask[top : top + height, left : left + width].mean()))
-    assert len(letters) >= 10
-    assert np.mean(letters) >= 0.7
+    assert len(letters) >= 20
+    assert np.mean(letters) >= 0.95
     assert min(kept) >= 0.85
     assert np.mean(kept) >= 0.95
+
+
+@needs_weights
+def test_empty_paper_with_paint_on_it_stays_as_it_is_when_it_is_looked_at_again(finder: Text) -> None:
+    """The network for upright lines alone took such a sheet for one line as large as the sheet."""
+    sheet = next(each for number, each in enumerate(scenes(42, 9092, only=("ecg", "paper"))) if number == 41)
+    shown = paint(sheet.pixels, painted_boxes(finder.detect(sheet.pixels), *sheet.pixels.shape[1::-1]))
+    assert not finder.detect_once(shown, 0.8)
 
 
 def drawn_curve(width: int = 300, height: int = 60) -> Pixels:

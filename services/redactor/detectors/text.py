@@ -3,9 +3,9 @@
 Everything written goes, since a word tells nothing of its own harm: a number may be a room or a patient. Only a
 clinical mark standing alone (see `marks`) is given back, and only when it is read surely.
 On films and photos one network finds it in one pass: PP-OCRv6's small detector (Apache-2.0), taught by `training/text`
-to see lying lines as well as upright ones, films in a smaller picture. On white paper it is the original in two passes,
-since columns of numbers look like lying lines to the other. Maps are turned into boxes as the paper on Differentiable
-Binarization does it.
+to see lying lines as well as upright ones, films in a smaller picture. On white paper the original looks as well, in
+two passes: it draws columns of numbers as what they are, and is blind to what is faint. Maps are turned into boxes as
+the paper on Differentiable Binarization does it.
 """
 
 from typing import NamedTuple
@@ -160,6 +160,7 @@ class Text:
         if paper:
             found, coded = self._seen(pixels, shown, PAPER.side_px(pixels), self._upright, words=words)
             found += self._seen(pixels, plain, PAPER.side_px(pixels), self._upright, turn=1, words=words).regions
+            found += self._seen(pixels, shown, PAPER.side_px(pixels), self._both_ways, words=words).regions
         else:
             scale = FILM if small_print else PHOTO
             found, coded = self._seen(pixels, shown, scale.side_px(pixels), self._both_ways, words=words)
@@ -174,12 +175,9 @@ class Text:
         paper, grey = _paper_and_grey(pixels)
         threshold = self._box + (SECOND_DOUBT if paper else 0.0)
         side_px = part * (SECOND_SMALL_PRINT_PX if small_print or paper or grey else SECOND_PHOTO_PX)
-        if paper:
-            found = self._seen(pixels, single(pixels), round(side_px), self._upright).regions
-        else:
-            found = self._seen(
-                pixels, single(pixels), round(side_px * (SHRUNK if grey else 1.0)), self._both_ways, EDGE_PX
-            ).regions
+        if grey and not paper:
+            side_px *= SHRUNK
+        found = self._seen(pixels, single(pixels), round(side_px), self._both_ways, EDGE_PX).regions
         return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
 
     def _without_marks(
