@@ -1,6 +1,6 @@
 """The text finder on drawn scenes (`tests.scenes.text`): what is found, what may stay. Figures hold with a margin."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,11 +11,11 @@ from PIL import Image, ImageOps
 
 from services.redactor.detectors import Pixels
 from services.redactor.detectors.curves import is_curve, is_stroke
-from services.redactor.detectors.lines import Line
+from services.redactor.detectors.lines import Line, lines_of
 from services.redactor.detectors.marks import Reading
 from services.redactor.detectors.text import NO_WORDS, Text, looks_like_paper
 from services.redactor.domain import Thresholds, painted_boxes
-from services.redactor.inference import EngineKind, make_engine
+from services.redactor.inference import EngineKind, Tensor, make_engine
 from services.redactor.pixels.paint import paint
 from services.redactor.weights import DEFAULT_DIRECTORY, missing
 from shared.events import Region
@@ -301,6 +301,29 @@ def test_a_film_is_carried_on_far_beyond_its_edges_for_the_first_look_only(
         (1120, 1120),
         (704, 704),
     ]  # 1,050 and 691 px, the margin, and up to a multiple of 32
+
+
+class Tangled:
+    """A network that sees two bars of lettering, one standing and one lying, that run into each other."""
+
+    metadata: Mapping[str, str] = {}
+
+    def run(self, batch: Tensor) -> Sequence[Tensor]:
+        likely = np.zeros((1, 1, *batch.shape[2:]), np.float32)
+        likely[0, 0, 60:230, 100:108] = likely[0, 0, 222:230, 100:250] = 0.95
+        return [likely]
+
+
+@needs_weights
+def test_a_second_look_takes_apart_whatever_it_does_not_believe_whole(
+    finder: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (likely,) = Tangled().run(np.zeros((1, 3, 320, 320), np.float32))
+    ((_, mean),) = lines_of(likely[0, 0], 0.3, 0.05, 1.3)
+    monkeypatch.setattr(finder, "_both_ways", finder._both_ways._replace(network=Tangled()))
+    monkeypatch.setattr(finder, "_box", mean / 0.95)
+    found = finder.detect_once(np.full((300, 300, 3), (90, 120, 60), np.uint8), 1.0)
+    assert [min(region.box[2:]) < 20 for region in found] == [True, True]
 
 
 def test_paper_in_uneven_light_is_paper_and_a_light_film_is_none() -> None:

@@ -79,12 +79,12 @@ class Line:
 
 
 def lines_of(
-    likely: npt.NDArray[np.float32], pixel: float, box: float, growth: float, *, apart: bool = False
+    likely: npt.NDArray[np.float32], pixel: float, box: float, growth: float, *, apart: float = 0.0
 ) -> Iterator[tuple[Line, float]]:
     """The lines of a text map (height x width, 0 to 1) and their mean score, from `box` up; `pixel` bounds a core.
 
-    The map marks the core of a line; `growth` (by area and outline) brings back its full height. `apart`: cores that
-    run into each other are taken apart (see `_untangled`).
+    The map marks the core of a line; `growth` (by area and outline) brings back its full height. Where the mean is
+    under `apart`, cores that run into each other are taken apart as well (see `_untangled`).
     """
     core = cv2.dilate((likely > pixel).astype(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
@@ -94,7 +94,7 @@ def lines_of(
             continue
         if seen[1] >= box:
             yield seen
-        elif apart:
+        if seen[1] < apart:
             yield from (part for part in _untangled(likely, outline, pixel, growth) if part[1] >= box)
 
 

@@ -173,12 +173,12 @@ class Text:
         On white paper it must be surer: the first look has doubted each curve of an ECG already.
         """
         paper, grey = _paper_and_grey(pixels)
-        threshold = self._box + (SECOND_DOUBT if paper else 0.0)
+        least = self._box + (SECOND_DOUBT if paper else 0.0)
         side_px = part * (SECOND_SMALL_PRINT_PX if small_print or paper or grey else SECOND_PHOTO_PX)
         if grey and not paper:
             side_px *= SHRUNK
-        found = self._seen(pixels, single(pixels), round(side_px), self._both_ways, EDGE_PX).regions
-        return self._without_marks(pixels, [region for region in found if region.score >= threshold], paper)
+        found = self._seen(pixels, single(pixels), round(side_px), self._both_ways, EDGE_PX, least=least).regions
+        return self._without_marks(pixels, found, paper)
 
     def _without_marks(
         self, pixels: Pixels, found: list[Region], paper: bool, words: frozenset[str] = NO_WORDS
@@ -202,8 +202,10 @@ class Text:
         *,
         turn: int = 0,
         words: frozenset[str] = NO_WORDS,
+        least: float | None = None,
     ) -> Found:
-        """What is found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn."""
+        """What is found in `shown`, which is `pixels` or made of it (one channel or three), at this scale and turn.
+        `least`: the mean that a line must reach; None: what the first look asks of this network."""
         linear = shown.ndim == 2 and sight is self._both_ways
         small, factor = scaled(shown, side_px, largest_growth=LARGEST_GROWTH, linear=linear)
         around = on_grid(continued(small, margin_px, mirrored=not turn))
@@ -220,8 +222,10 @@ class Text:
         regions = []
         for faint in (False, True) if words else (False,):
             part = FAINT if faint else 1.0
-            least = self._box * part * sight.share
-            for line, score in lines_of(likely, self._pixel * part, least, sight.growth, apart=sight.apart):
+            whole = least or self._box * part
+            asked = least or whole * sight.share
+            apart = whole if sight.apart else 0.0
+            for line, score in lines_of(likely, self._pixel * part, asked, sight.growth, apart=apart):
                 line = line.turned_back(turn, around.shape[1], around.shape[0])
                 line = line.moved(-sight.edge_px, -sight.edge_px, 1 / factor)
                 if faint:
