@@ -13,17 +13,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.text", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="fetch what is needed, draw the lessons, train, export")
-    training.add_argument("--start", type=Path, help="a former result to go on from")
+    training.add_argument("--start", type=Path, help="a former wide/text.onnx to go on from")
     coding = commands.add_parser(
         "codes", help="teach a trained network to hint at codes, its map of lettering as it is"
     )
     coding.add_argument("--network", type=Path, default=PACKAGED, help="the trained network")
     narrowing = commands.add_parser("narrow", help="teach a narrower network what the taught one sees")
-    narrowing.add_argument("--taught", type=Path, default=WIDE, help="what the teaching gave, not yet narrowed")
+    narrowing.add_argument(
+        "--taught",
+        type=Path,
+        default=WIDE,
+        help="what `train` gave, not yet narrowed; the shipped one came from commit 581baf4's text.onnx",
+    )
     for each in (training, coding, narrowing):
         each.add_argument("--sources", type=Path, default=Path(".data/training/sources"))
         each.add_argument("--out", type=Path, default=Path(".data/training/text"))
-        each.add_argument("--quick", action="store_true", help="minutes instead of an hour: proves that it all runs")
+        each.add_argument("--quick", action="store_true", help="minutes instead of hours: proves that it all runs")
     measuring = commands.add_parser("evaluate", help="print what is found at which scale")
     measuring.add_argument(
         "--pictures", type=Path, help="a folder; without it, drawn scenes that no lesson was made of"

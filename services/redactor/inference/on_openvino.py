@@ -84,5 +84,5 @@ class OpenVinoNetwork:
         return outputs
 
     def release(self) -> None:
-        """Give back the memory of maps between layers, 300 MB after a radiograph; the next run claims it anew."""
+        """Give back the memory of maps between layers, up to 200 MB after a radiograph; the next run claims it anew."""
         self._compiled.release_memory()
